@@ -1,0 +1,2 @@
+//! carnot
+fn main() {}
