@@ -1,1 +1,13 @@
-//! carnot-math
+//! Numbers without networks: formulas, Gaussian averages, random streams, statistics, root finding,
+//! linear algebra and the one device on which everything runs.
+//!
+//! This crate must never know what a network is. Only [`device`] may contain `unsafe`.
+
+pub mod device;
+pub mod formula;
+pub mod gauss;
+pub mod linalg;
+pub mod random;
+pub mod scalar;
+pub mod solve;
+pub mod stats;
