@@ -1,1 +1,254 @@
-//! stats
+//! Numbers that say how sure they are: running moments, standard errors, and the tests that compare with a prediction.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ChiSquared, ContinuousCDF};
+
+/// A measured or predicted number with its uncertainty.
+///
+/// Theory has `error` 0 (or its quadrature error), `n` 0, and a `spread` from the 1/n terms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Best value, in the unit of the quantity.
+    pub value: f64,
+    /// Standard error of the value, ≥ 0, same unit.
+    pub error: f64,
+    /// Standard deviation between members (networks, samples), ≥ 0, same unit.
+    pub spread: f64,
+    /// Number of members that were averaged; 0 when nothing was sampled.
+    pub n: u64,
+}
+
+impl Estimate {
+    /// A number that is known exactly.
+    pub fn exact(value: f64) -> Self {
+        Self { value, ..Self::default() }
+    }
+}
+
+/// Running count, mean and central moment sums up to the fourth.
+///
+/// Stable for means far larger than the spread. Merging the same parts in the same order gives the same bits.
+///
+/// $$ M_k = \sum_i (x_i - \bar x)^k $$
+///
+/// Source: Chan, Golub, LeVeque 1983; Pébay 2008, SAND2008-6212, eq. 2.1 and 3.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    n: u64,
+    mean: f64,
+    m2: f64,
+    m3: f64,
+    m4: f64,
+}
+
+impl Moments {
+    /// Moments of all values of a slice.
+    pub fn of(values: &[f64]) -> Self {
+        let mut moments = Self::default();
+        values.iter().for_each(|&value| moments.push(value));
+        moments
+    }
+
+    /// Adds one value.
+    pub fn push(&mut self, value: f64) {
+        self.merge(&Self { n: 1, mean: value, ..Self::default() });
+    }
+
+    /// Adds all values of another set.
+    pub fn merge(&mut self, other: &Self) {
+        if other.n == 0 {
+            return;
+        }
+        if self.n == 0 {
+            *self = *other;
+            return;
+        }
+        let (a, b) = (self.n as f64, other.n as f64);
+        let n = a + b;
+        let delta = other.mean - self.mean;
+        let step = delta / n;
+        let product = delta * step * a * b; // δ² ab / n
+        self.m4 += other.m4
+            + product * step * step * (a * a - a * b + b * b)
+            + 6.0 * step * step * (a * a * other.m2 + b * b * self.m2)
+            + 4.0 * step * (a * other.m3 - b * self.m3);
+        self.m3 += other.m3 + product * step * (a - b) + 3.0 * step * (a * other.m2 - b * self.m2);
+        self.m2 += other.m2 + product;
+        self.mean += step * b;
+        self.n += other.n;
+    }
+
+    /// Number of values.
+    pub fn count(&self) -> u64 {
+        self.n
+    }
+
+    /// Mean; 0 before the first value.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Unbiased variance between values; NaN below two values.
+    pub fn variance(&self) -> f64 {
+        if self.n < 2 { f64::NAN } else { self.m2 / (self.n - 1) as f64 }
+    }
+
+    /// Standard error of the mean; NaN below two values.
+    pub fn error(&self) -> f64 {
+        (self.variance() / self.n as f64).sqrt()
+    }
+
+    /// Standard error of the variance, from the fourth moment, so that heavy tails are not underestimated.
+    ///
+    /// $$ \mathrm{Var}(s^2) = \frac1n \left( \mu_4 - \frac{n-3}{n-1} s^4 \right) $$
+    ///
+    /// NaN below four values.
+    pub fn variance_error(&self) -> f64 {
+        if self.n < 4 {
+            return f64::NAN;
+        }
+        let n = self.n as f64;
+        ((self.m4 / n - (n - 3.0) / (n - 1.0) * self.variance().powi(2)) / n).max(0.0).sqrt()
+    }
+
+    /// Skewness, 0 for a symmetric law.
+    pub fn skewness(&self) -> f64 {
+        (self.n as f64).sqrt() * self.m3 / self.m2.powf(1.5)
+    }
+
+    /// Excess kurtosis, 0 for a normal law.
+    pub fn excess_kurtosis(&self) -> f64 {
+        self.n as f64 * self.m4 / (self.m2 * self.m2) - 3.0
+    }
+
+    /// The mean as an estimate: value, standard error, spread between values.
+    pub fn estimate(&self) -> Estimate {
+        Estimate { value: self.mean, error: self.error(), spread: self.variance().sqrt(), n: self.n }
+    }
+
+    /// The variance as an estimate. Its `spread` is that of one squared deviation.
+    pub fn variance_estimate(&self) -> Estimate {
+        let error = self.variance_error();
+        Estimate { value: self.variance(), error, spread: error * (self.n as f64).sqrt(), n: self.n }
+    }
+}
+
+/// How many combined standard errors lie between two numbers, signed (measured − predicted).
+///
+/// Equal numbers without error give 0; different numbers without error give ±∞.
+pub fn z_score(measured: Estimate, predicted: Estimate) -> f64 {
+    let difference = measured.value - predicted.value;
+    if difference == 0.0 { 0.0 } else { difference / measured.error.hypot(predicted.error) }
+}
+
+/// Probability that χ² with `dof` degrees of freedom (> 0) exceeds `chi2`; NaN outside the range.
+pub fn chi_squared_tail(chi2: f64, dof: f64) -> f64 {
+    match ChiSquared::new(dof) {
+        Ok(law) if chi2 >= 0.0 => law.sf(chi2),
+        _ => f64::NAN,
+    }
+}
+
+/// Probability that a standard normal number is further from 0 than `z` (two-sided), accurate in the far tail.
+///
+/// $$ p = \mathrm{erfc}(|z| / \sqrt 2) $$
+pub fn normal_tail(z: f64) -> f64 {
+    libm::erfc(z.abs() * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// How well samples agree with a predicted mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreement {
+    /// What the samples gave.
+    pub measured: Estimate,
+    /// What was predicted.
+    pub predicted: f64,
+    /// Signed distance in standard errors.
+    pub z: f64,
+    /// Probability of a distance this large if the prediction is right (two-sided, normal).
+    pub p: f64,
+}
+
+/// Compares the mean of samples with a prediction.
+pub fn agreement(samples: &[f64], predicted: f64) -> Agreement {
+    let measured = Moments::of(samples).estimate();
+    let z = z_score(measured, Estimate::exact(predicted));
+    Agreement { measured, predicted, z, p: normal_tail(z) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    fn direct(values: &[f64]) -> [f64; 4] {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let sum = |k| values.iter().map(|x| (x - mean).powi(k)).sum::<f64>();
+        [mean, sum(2), sum(3), sum(4)]
+    }
+
+    #[test]
+    fn merged_moments_equal_the_sums_by_definition() {
+        let mut values = vec![0f64; 1000];
+        Stream::new(1, "moments", &[]).fill_uniform(&mut values, 0.0, 1.0);
+        values.iter_mut().for_each(|x| *x = x.powi(3));
+        let [mean, m2, m3, m4] = direct(&values);
+        for cut in [0, 1, 17, 500, 1000] {
+            let mut moments = Moments::of(&values[..cut]);
+            moments.merge(&Moments::of(&values[cut..]));
+            for (got, expect) in [(moments.mean, mean), (moments.m2, m2), (moments.m3, m3), (moments.m4, m4)]
+            {
+                assert!((got / expect - 1.0).abs() < 1e-12, "cut {cut}: {got}, expected {expect}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_mean_does_not_drown_the_variance() {
+        let values: Vec<f64> = (0..1000).map(|i| 1e9 + f64::from(i % 2)).collect();
+        let variance = Moments::of(&values).variance();
+        assert!((variance - 0.25 * 1000.0 / 999.0).abs() < 1e-9, "{variance}");
+    }
+
+    #[test]
+    fn errors_cover_the_truth_as_often_as_they_should() {
+        // 400 experiments of 200 normal draws: z of mean and of variance must have unit variance.
+        let (mut of_mean, mut of_variance) = (Moments::default(), Moments::default());
+        for experiment in 0..400 {
+            let mut values = vec![0f64; 200];
+            Stream::new(8, "cover", &[experiment]).fill_normal(&mut values, 2.0);
+            let moments = Moments::of(&values);
+            of_mean.push(moments.mean() / moments.error());
+            of_variance.push((moments.variance() - 4.0) / moments.variance_error());
+        }
+        for z in [of_mean, of_variance] {
+            let score = (z.variance() - 1.0) / z.variance_error();
+            assert!(score.abs() < 4.0, "variance of z is {} (seed 8), {score} errors from 1", z.variance());
+        }
+    }
+
+    #[test]
+    fn tails_match_tables() {
+        assert!((normal_tail(1.959963984540054) - 0.05).abs() < 1e-15);
+        assert!((normal_tail(-10.0) / 1.523970604832105e-23 - 1.0).abs() < 1e-10);
+        assert!((chi_squared_tail(3.841458820694124, 1.0) - 0.05).abs() < 1e-10);
+        assert!((chi_squared_tail(18.307038053275146, 10.0) - 0.05).abs() < 1e-10);
+        assert!(chi_squared_tail(-1.0, 3.0).is_nan() && chi_squared_tail(1.0, 0.0).is_nan());
+    }
+
+    #[test]
+    fn z_score_combines_both_errors() {
+        let measured = Estimate { value: 2.0, error: 0.3, spread: 1.0, n: 10 };
+        let predicted = Estimate { value: 1.0, error: 0.4, spread: 0.0, n: 0 };
+        assert!((z_score(measured, predicted) - 2.0).abs() < 1e-15);
+        assert_eq!(z_score(Estimate::exact(1.0), Estimate::exact(1.0)), 0.0);
+        assert_eq!(z_score(Estimate::exact(1.0), Estimate::exact(2.0)), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn agreement_reports_distance_and_probability() {
+        let agreement = agreement(&[0.9, 1.0, 1.1, 1.0], 1.0);
+        assert!(agreement.z.abs() < 1e-9 && agreement.p > 0.99);
+    }
+}

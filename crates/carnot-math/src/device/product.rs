@@ -1,0 +1,179 @@
+//! Products of row-major matrices on one thread. Parallelism belongs to the caller, who has many members to share out.
+
+use std::any::TypeId;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::scalar::Scalar;
+
+/// A matrix lent to a product: a row-major slice, read as stored or transposed.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, S> {
+    data: &'a [S],
+    rows: usize,
+    columns: usize,
+    transposed: bool,
+}
+
+impl<'a, S> View<'a, S> {
+    /// Reads `data` as `[rows, columns]`, row by row.
+    ///
+    /// # Panics
+    /// When the length is not `rows * columns`.
+    pub fn new(data: &'a [S], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a [{rows}, {columns}] view of {} numbers", data.len());
+        Self { data, rows, columns, transposed: false }
+    }
+
+    /// The same numbers with rows and columns exchanged; nothing moves.
+    pub fn transposed(self) -> Self {
+        Self { transposed: !self.transposed, ..self }
+    }
+
+    /// `[rows, columns]` as seen by the product.
+    pub fn shape(&self) -> [usize; 2] {
+        if self.transposed { [self.columns, self.rows] } else { [self.rows, self.columns] }
+    }
+}
+
+/// Matrix product: `dst = a b`, or `dst += a b` when `accumulate`.
+///
+/// * `dst`: `[m, n]`, row-major, overwritten (never read) unless `accumulate`
+/// * `a`: `[m, k]`, `b`: `[k, n]`, each optionally [transposed](View::transposed)
+///
+/// Runs on the calling thread. The same shapes and numbers give the same bits on one machine; another instruction set may
+/// round differently.
+///
+/// ```
+/// use carnot_math::device::{View, product};
+/// let (weights, input) = ([1.0, 2.0, 3.0, 4.0], [1.0, 10.0]);
+/// let mut output = [0.0; 2];
+/// product(&mut output, View::new(&input, 1, 2), View::new(&weights, 2, 2).transposed(), false);
+/// assert_eq!(output, [21.0, 43.0]);
+/// ```
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn product<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, accumulate: bool) {
+    product_into(dst, a, b, S::from_f64(1.0), accumulate);
+}
+
+/// Scaled matrix product: `dst = alpha a b`, or `dst += alpha a b` when `accumulate`. Shapes as in [`product`].
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn product_into<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, alpha: S, accumulate: bool) {
+    let ([m, k], [inner, n]) = (a.shape(), b.shape());
+    assert_eq!(k, inner, "a product of [{m}, {k}] with [{inner}, {n}]");
+    assert_eq!(dst.len(), m * n, "a product of shape [{m}, {n}] written to {} numbers", dst.len());
+    if TypeId::of::<S>() == TypeId::of::<f32>() {
+        // SAFETY: S is f32.
+        unsafe { multiply::<f32>(cast_mut(dst), cast(a), cast(b), alpha.to_f64() as f32, accumulate) }
+    } else {
+        assert_eq!(TypeId::of::<S>(), TypeId::of::<f64>(), "Scalar is sealed: f32 or f64");
+        // SAFETY: S is f64.
+        unsafe { multiply::<f64>(cast_mut(dst), cast(a), cast(b), alpha.to_f64(), accumulate) }
+    }
+}
+
+/// SAFETY: `S` and `T` must be the same type.
+unsafe fn cast<'a, S, T>(view: View<'a, S>) -> View<'a, T> {
+    let data = unsafe { std::slice::from_raw_parts(view.data.as_ptr().cast(), view.data.len()) };
+    View { data, rows: view.rows, columns: view.columns, transposed: view.transposed }
+}
+
+/// SAFETY: `S` and `T` must be the same type.
+unsafe fn cast_mut<S, T>(data: &mut [S]) -> &mut [T] {
+    unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), data.len()) }
+}
+
+/// Computes the transpose, so that the destination is column-major: the layout faer's kernels store to without shuffles.
+#[inline(always)]
+fn multiply<T: faer::traits::ComplexField>(
+    dst: &mut [T],
+    a: View<T>,
+    b: View<T>,
+    alpha: T,
+    accumulate: bool,
+) {
+    let ([m, _], [_, n]) = (a.shape(), b.shape());
+    let beta = if accumulate { Accum::Add } else { Accum::Replace };
+    matmul(
+        MatMut::from_column_major_slice_mut(dst, n, m),
+        beta,
+        as_columns(b),
+        as_columns(a),
+        alpha,
+        Par::Seq,
+    );
+}
+
+/// The transpose of a view as faer's matrix.
+fn as_columns<'a, T: faer::traits::ComplexField>(view: View<'a, T>) -> MatRef<'a, T> {
+    let stored = MatRef::from_column_major_slice(view.data, view.columns, view.rows);
+    if view.transposed { stored.transpose() } else { stored }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    fn random<S: Scalar>(n: usize, at: u64) -> Vec<S> {
+        let mut out = vec![S::default(); n];
+        Stream::new(1, "product test", &[at]).fill_normal(&mut out, 1.0);
+        out
+    }
+
+    fn entry<S: Scalar>(view: &View<S>, i: usize, j: usize) -> f64 {
+        let (row, column) = if view.transposed { (j, i) } else { (i, j) };
+        view.data[row * view.columns + column].to_f64()
+    }
+
+    fn check<S: Scalar>(m: usize, k: usize, n: usize, epsilon: f64) {
+        let (a, b, start) = (random::<S>(m * k, 0), random::<S>(k * n, 1), random::<S>(m * n, 2));
+        for flags in 0..8 {
+            let (flip_a, flip_b, accumulate) = (flags & 1 > 0, flags & 2 > 0, flags & 4 > 0);
+            let a = if flip_a { View::new(&a, k, m).transposed() } else { View::new(&a, m, k) };
+            let b = if flip_b { View::new(&b, n, k).transposed() } else { View::new(&b, k, n) };
+            let mut dst = if accumulate { start.clone() } else { vec![S::from_f64(f64::NAN); m * n] };
+            product_into(&mut dst, a, b, S::from_f64(0.5), accumulate);
+            for i in 0..m {
+                for j in 0..n {
+                    let sum: f64 = (0..k).map(|p| entry(&a, i, p) * entry(&b, p, j)).sum();
+                    let expect = 0.5 * sum + if accumulate { start[i * n + j].to_f64() } else { 0.0 };
+                    let got = dst[i * n + j].to_f64();
+                    assert!(
+                        (got - expect).abs() <= epsilon * (k as f64 + 1.0),
+                        "{} [{m}, {k}, {n}] flags {flags} at ({i}, {j}): {got}, expected {expect}",
+                        S::NAME
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_agree_with_sums_by_definition() {
+        for (m, k, n) in [(1, 1, 1), (3, 2, 5), (10, 100, 7), (17, 33, 64), (100, 100, 10), (2, 300, 65)] {
+            check::<f32>(m, k, n, 1e-6);
+            check::<f64>(m, k, n, 1e-15);
+        }
+    }
+
+    #[test]
+    fn an_empty_sum_clears_or_keeps_the_destination() {
+        let mut dst = [1f32, 2.0];
+        product(&mut dst, View::new(&[], 2, 0), View::new(&[], 0, 1), true);
+        assert_eq!(dst, [1.0, 2.0]);
+        product(&mut dst, View::new(&[], 2, 0), View::new(&[], 0, 1), false);
+        assert_eq!(dst, [0.0, 0.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a product of [2, 3] with [2, 1]")]
+    fn shapes_that_do_not_fit_are_named() {
+        product(&mut [0f32; 2], View::new(&[0.0; 6], 2, 3), View::new(&[0.0; 2], 2, 1), false);
+    }
+}
