@@ -22,6 +22,10 @@
 pub mod chart;
 pub mod diagnostic;
 pub mod finding;
+pub mod glossary;
+pub mod json;
+pub mod number;
 pub mod profile;
 pub mod report;
 pub mod section;
+pub mod stress;
