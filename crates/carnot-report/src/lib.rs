@@ -29,3 +29,4 @@ pub mod profile;
 pub mod report;
 pub mod section;
 pub mod stress;
+pub mod terminal;
