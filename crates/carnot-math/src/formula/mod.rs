@@ -29,6 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use error::{FormulaError, FormulaErrorKind};
 pub use kinks::Kink;
 
+use crate::scalar::Scalar;
 use expression::{Expression, Node};
 use tape::{Side, Tape};
 
@@ -118,6 +119,26 @@ impl Formula {
     /// Exact where the switching expression is affine in z; otherwise found on [−60, 60] by scan and bisection.
     pub fn kinks(&self) -> &[Kink] {
         &self.inner.kinks
+    }
+}
+
+impl Formula {
+    /// f at every element of `z`; panics if the lengths differ.
+    pub fn values<S: Scalar>(&self, z: &[S], out: &mut [S]) {
+        assert_eq!(z.len(), out.len(), "one value for each argument");
+        for (out, z) in out.iter_mut().zip(z) {
+            *out = S::from_f64(self.value(z.to_f64()));
+        }
+    }
+
+    /// f and f' at every element of `z`; panics if the lengths differ.
+    pub fn values_and_slopes<S: Scalar>(&self, z: &[S], value: &mut [S], slope: &mut [S]) {
+        assert!(z.len() == value.len() && z.len() == slope.len(), "one value and one slope for each argument");
+        for ((value, slope), z) in value.iter_mut().zip(slope).zip(z) {
+            let jet = self.jet(z.to_f64());
+            *value = S::from_f64(jet[0]);
+            *slope = S::from_f64(jet[1]);
+        }
     }
 }
 

@@ -185,7 +185,7 @@ fn errors_name_the_kind_and_the_bytes() {
     assert!(matches!(error("z)"), Kind::UnexpectedCharacter { found: ')', .. }));
     assert!(matches!(error("tanh z"), Kind::UnexpectedCharacter { found: 'z', .. }));
     assert!(matches!(error("if(z, 1, 2)"), Kind::UnexpectedCharacter { found: ',', .. }));
-    assert_eq!(at("z + é * §"), 8..10);
+    assert_eq!(at("z + é * §"), 9..11);
     assert_eq!(error("max(z)"), Kind::WrongArgumentCount { function: "max".into(), expected: 2, found: 1 });
     assert_eq!(error("tanh()"), Kind::WrongArgumentCount { function: "tanh".into(), expected: 1, found: 0 });
     assert_eq!(error("1e999 * z"), Kind::NumberOutOfRange);
