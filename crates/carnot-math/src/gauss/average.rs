@@ -4,7 +4,7 @@ use super::panels::{Panels, density};
 use super::{GaussError, legendre};
 
 /// Half-width of the integration range in standard deviations: what lies outside has weight 1e-38.
-pub(super) const RANGE: f64 = 13.0;
+const RANGE: f64 = 13.0;
 /// Points per panel (sheet 2.2).
 const POINTS: usize = 40;
 /// Promised accuracy, relative to the average of |f|.
@@ -145,7 +145,7 @@ pub(super) fn panel(low: f64, high: f64, points: usize) -> impl Iterator<Item = 
 }
 
 /// Break points in standard deviations for functions of scale 1 in z.
-pub(super) fn panels(variance: f64, kinks: &[f64]) -> Panels {
+fn panels(variance: f64, kinks: &[f64]) -> Panels {
     let scale = 1.0 / variance.sqrt();
     let mut panels = Panels::default();
     panels.reset(-RANGE, RANGE, 1.0);
@@ -158,7 +158,7 @@ pub(super) fn panels(variance: f64, kinks: &[f64]) -> Panels {
 }
 
 /// The rule on given break points.
-pub(super) fn from_breaks(breaks: &[f64], deviation: f64) -> Rule {
+fn from_breaks(breaks: &[f64], deviation: f64) -> Rule {
     let n = (breaks.len() - 1) * POINTS;
     let mut rule = Rule { z: Vec::with_capacity(n), w: Vec::with_capacity(n) };
     for pair in breaks.windows(2) {

@@ -6,13 +6,22 @@
 //! |---|---|---|
 //! | one variable, any function, kinks known | [`average()`], [`rule`] | 10⁻¹⁰ checked, mostly 10⁻¹⁴ |
 //! | one variable, smooth function, small variance | [`smooth_rule`] | converges with the order |
+//! | two variables, kinks known | [`pair_average`], [`pair_rule_from_distance`] | 10⁻¹³ |
+//! | two variables, smooth function, small variance | [`smooth_pair_average`] | converges with the order |
+//! | up to four variables, smooth function, small variance | [`grid()`] | converges with the order |
+//! | expansion in Hermite polynomials | [`hermite`] | 10⁻¹³ |
 
 mod average;
+mod grid;
+pub mod hermite;
 mod legendre;
+mod pair;
 mod panels;
 mod smooth;
 
 pub use average::{Average, Rule, average, rule};
+pub use grid::{Grid, MAX_DIMENSION, grid};
+pub use pair::{PairRule, pair_average, pair_rule, pair_rule_from_distance, smooth_pair_average};
 pub use smooth::{MAX_ORDER, smooth_rule};
 
 /// Why a Gaussian average has no trustworthy value.
