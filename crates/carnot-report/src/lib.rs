@@ -21,6 +21,8 @@
 
 pub mod chart;
 pub mod diagnostic;
+#[doc(hidden)]
+pub mod example;
 pub mod finding;
 pub mod glossary;
 pub mod json;

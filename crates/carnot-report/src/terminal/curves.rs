@@ -135,7 +135,7 @@ fn map_scale(map: &Map, indent: usize, paint: &Paint) -> String {
 fn sign(cell: Option<f64>, map: &Map, style: &Style, paint: &Paint) -> String {
     let Some(value) = cell.filter(|value| value.is_finite()) else { return "  ".into() };
     if let Some(outcome) = outcome(map, value) {
-        return paint.toned(outcome.tone, &format!("{} ", spelled(&outcome.sign, style)));
+        return paint.toned(outcome.tone, &spelled(&outcome.sign, style)) + " ";
     }
     let (low, high) = range(map);
     let share = if high > low { (value - low) / (high - low) } else { 0.0 };

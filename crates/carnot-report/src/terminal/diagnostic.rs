@@ -15,7 +15,7 @@ const INDENT: usize = 15;
 /// The diagnostic as text, ending with a line end.
 pub fn render(diagnostic: &Diagnostic, style: &Style) -> String {
     let paint = Paint::new(style);
-    let spell = |text: &str| if style.unicode { text.to_string() } else { ascii::spell(text) };
+    let spell = |text: &str| ascii::safe(text, style.unicode);
     let mut text = title(diagnostic, &spell, &paint);
     for (label, words) in
         [("problem", &diagnostic.problem), ("cause", &diagnostic.cause), ("remedy", &diagnostic.remedy)]
@@ -111,7 +111,9 @@ fn one_line(place: &Place) -> Option<OneLine> {
     };
     // One line only, and never empty, since there would be nothing to point at.
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    (!text.trim().is_empty()).then(|| OneLine { text, number, span: SourceSpan::from((start, length)) })
+    let start = floor_boundary(&text, start);
+    let end = floor_boundary(&text, start + length);
+    (!text.trim().is_empty()).then(|| OneLine { text, number, span: SourceSpan::from((start, end - start)) })
 }
 
 fn byte_at(text: &str, character: usize) -> usize {

@@ -50,10 +50,8 @@ impl Style {
 
 /// The report as text, ending with a line end.
 pub fn render(report: &Report, style: &Style) -> String {
-    if !style.unicode {
-        return render_unicode(&ascii::report(report), style);
-    }
-    render_unicode(report, style)
+    let text = render_safe(&ascii::report(report, style.unicode), style);
+    if style.unicode { text } else { ascii::spell(&text) }
 }
 
 /// The diagnostic as text, ending with a line end.
@@ -61,7 +59,7 @@ pub fn render_diagnostic(diagnostic: &Diagnostic, style: &Style) -> String {
     diagnostic::render(diagnostic, style)
 }
 
-fn render_unicode(report: &Report, style: &Style) -> String {
+fn render_safe(report: &Report, style: &Style) -> String {
     let paint = Paint::new(style);
     let mut blocks: Vec<String> = Vec::new();
     blocks.extend(headline(report, style, &paint));
@@ -176,14 +174,15 @@ fn short_ending(report: &Report, style: &Style, paint: &Paint) -> String {
 
 /// Lines without asides; side by side while they fit and nothing else follows.
 fn packed(lines: &[Line], side_by_side: bool, indent: usize, style: &Style, paint: &Paint) -> String {
-    let label_width = lines.iter().map(|line| paint::width(&line.label)).max().unwrap_or(0) + 2;
+    let one_row = |line: &Line| paint::width(&line.label) + 2 + paint::width(&line.text) + 8;
+    let fits = side_by_side && indent + lines.iter().map(one_row).sum::<usize>() <= style.text_width() + 8;
+    let counted = if fits { 1 } else { lines.len() };
+    let label_width = lines.iter().take(counted).map(|line| paint::width(&line.label)).max().unwrap_or(0) + 2;
     let mut text = String::new();
     let mut used = 0;
     for line in lines {
-        let width = paint::width(&line.label) + 2 + paint::width(&line.text);
-        if side_by_side && used > 0 && used + 8 + width <= style.text_width() {
+        if fits && used > 0 {
             text += &format!("        {}  {}", paint.dim(&line.label), line.text);
-            used += 8 + width;
             continue;
         }
         if used > 0 {
