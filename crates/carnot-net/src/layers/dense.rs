@@ -1,0 +1,162 @@
+//! Dense layer: $z' = b + W x$.
+
+use super::{LayerRule, Parameter, Role};
+use crate::batch::Batch;
+use crate::error::{LARGEST_WIDTH, NetworkError, Unknown};
+use crate::kernel::Kernel;
+use crate::plan::{Site, Theory, Weights};
+use crate::shape::Shape;
+use crate::tape::{Tape, Watch};
+use carnot_math::device::{self, View};
+use carnot_math::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+
+/// Dense (fully connected) layer over the features, applied at every position alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Number of outputs n.
+    #[serde(rename = "dense")]
+    pub width: usize,
+    /// Whether a bias is added.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+pub(super) fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+/// A width between 1 and [`LARGEST_WIDTH`].
+pub(super) fn check_width(layer: &str, key: &'static str, width: usize) -> Result<(), NetworkError> {
+    if (1..=LARGEST_WIDTH).contains(&width) {
+        return Ok(());
+    }
+    Err(NetworkError::Range { layer: layer.to_string(), key, value: width as f64, range: "1 … 16777216" })
+}
+
+/// What theory does with a sum over fan-in inputs: $K' = C_b + C_W K$, $\Theta' = \lambda_b + \lambda_W K + C_W \Theta$.
+///
+/// `kernel` holds the (position-averaged, for convolution) moments of the inputs.
+pub(super) fn weigh(site: &Site, kernel: Kernel, theory: &Theory, bias: bool) -> Kernel {
+    let at = site.weighted.expect("dense and conv layers are weighted");
+    let init = theory.init[at];
+    let c_b = if bias { init.c_b } else { 0.0 };
+    let forward = kernel.forward.map(|_, v| c_b + init.c_w * v, |_, _, d| init.c_w * d);
+    let tangent = kernel.tangent.map(|tangent| {
+        let rate = theory.rate[at];
+        let lambda_b = if bias { rate.lambda_b } else { 0.0 };
+        let inputs = &kernel.forward;
+        tangent.map(
+            |a, t| lambda_b + rate.lambda_w * inputs.variance[a] + init.c_w * t,
+            |a, b, t| rate.lambda_w * inputs.distance_of(a, b).expect("same pairs") + init.c_w * t,
+        )
+    });
+    Kernel { mean: vec![0.0; forward.sites()], forward, gaussian: true, tangent }
+}
+
+impl LayerRule for Dense {
+    fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
+        check_width(name, "dense", self.width)?;
+        Ok(input.with_width(self.width))
+    }
+
+    fn parameters(&self, input: &Shape) -> Vec<Parameter> {
+        let fan_in = input.width();
+        let mut all =
+            vec![Parameter { name: "weight", shape: vec![self.width, fan_in], fan_in, role: Role::Weight }];
+        if self.bias {
+            all.push(Parameter { name: "bias", shape: vec![self.width], fan_in, role: Role::Bias });
+        }
+        all
+    }
+
+    fn has_weights(&self) -> bool {
+        true
+    }
+
+    /// $K' = C_b + C_W K$; squared distances lose the bias: $d' = C_W d$.
+    fn propagate(
+        &self,
+        site: &Site,
+        kernel: Kernel,
+        theory: &Theory,
+        _: &mut Vec<Result<Kernel, Unknown>>,
+    ) -> Result<Kernel, Unknown> {
+        Ok(weigh(site, kernel, theory, self.bias))
+    }
+
+    /// $E|W^T\delta|^2 = C_W |\delta|^2$.
+    fn backward_gain(
+        &self,
+        site: &Site,
+        _: &Kernel,
+        _: &[Result<Kernel, Unknown>],
+        theory: &Theory,
+    ) -> Result<f64, Unknown> {
+        Ok(theory.init[site.weighted.expect("dense layers are weighted")].c_w)
+    }
+
+    fn forward<S: Scalar>(
+        &self,
+        site: &Site,
+        weights: Weights<S>,
+        input: Batch<S>,
+        tape: &mut Tape<S>,
+        _: &mut dyn Watch<S>,
+    ) -> Batch<S> {
+        let mut output = tape.take(input.members, input.samples, &site.output);
+        let (rows, fan_in, width) = (input.rows(), site.input.width(), self.width);
+        for member in 0..input.members {
+            let weight = weights.of(member, site.offset, width * fan_in);
+            let x = &input.data[member * rows * fan_in..(member + 1) * rows * fan_in];
+            let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
+            device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
+            if self.bias {
+                device::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
+            }
+        }
+        tape.save(input);
+        output
+    }
+
+    fn backward<S: Scalar>(
+        &self,
+        site: &Site,
+        weights: Weights<S>,
+        gradient: Batch<S>,
+        gradients: &mut [S],
+        tape: &mut Tape<S>,
+        _: &mut dyn Watch<S>,
+        need_input: bool,
+    ) -> Batch<S> {
+        let input = tape.recall();
+        let (rows, fan_in, width) = (input.rows(), site.input.width(), self.width);
+        for member in 0..input.members {
+            let x = &input.data[member * rows * fan_in..(member + 1) * rows * fan_in];
+            let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
+            let start = member * weights.stride + site.offset;
+            let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
+            device::product(to_weight, View::new(dz, rows, width).transposed(), View::new(x, rows, fan_in), false);
+            if self.bias {
+                device::column_sums(&mut rest[..width], dz);
+            }
+        }
+        // The saved input has the shape of the gradient that leaves: use its memory again.
+        let mut out = input;
+        if need_input {
+            for member in 0..out.members {
+                let weight = weights.of(member, site.offset, width * fan_in);
+                let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
+                let dx = &mut out.data[member * rows * fan_in..(member + 1) * rows * fan_in];
+                device::product(dx, View::new(dz, rows, width), View::new(weight, width, fan_in), false);
+            }
+        }
+        tape.give(gradient);
+        out
+    }
+}

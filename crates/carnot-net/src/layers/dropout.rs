@@ -1,0 +1,94 @@
+//! Dropout: while training, each value is zero with probability p and divided by 1 − p otherwise.
+
+use super::LayerRule;
+use crate::batch::Batch;
+use crate::error::{NetworkError, Unknown};
+use crate::kernel::Kernel;
+use crate::plan::{Site, Theory, Weights};
+use crate::shape::Shape;
+use crate::tape::{Mode, Tape, Watch};
+use carnot_math::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+
+/// Dropout; readings and theory see the network in evaluation mode, where it does nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Probability of dropping a value, 0 ≤ p < 1.
+    #[serde(rename = "dropout")]
+    pub probability: f64,
+}
+
+impl LayerRule for Dropout {
+    fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
+        if (0.0..1.0).contains(&self.probability) {
+            return Ok(input.clone());
+        }
+        let (layer, value) = (name.to_string(), self.probability);
+        Err(NetworkError::Range { layer, key: "dropout", value, range: "0 ≤ p < 1" })
+    }
+
+    /// The identity: kernels are those of the network as used.
+    fn propagate(
+        &self,
+        _: &Site,
+        kernel: Kernel,
+        _: &Theory,
+        _: &mut Vec<Result<Kernel, Unknown>>,
+    ) -> Result<Kernel, Unknown> {
+        Ok(kernel)
+    }
+
+    fn backward_gain(
+        &self,
+        _: &Site,
+        _: &Kernel,
+        _: &[Result<Kernel, Unknown>],
+        _: &Theory,
+    ) -> Result<f64, Unknown> {
+        Ok(1.0)
+    }
+
+    fn forward<S: Scalar>(
+        &self,
+        _: &Site,
+        _: Weights<S>,
+        mut input: Batch<S>,
+        tape: &mut Tape<S>,
+        _: &mut dyn Watch<S>,
+    ) -> Batch<S> {
+        if tape.mode == Mode::Evaluate || self.probability == 0.0 {
+            return input;
+        }
+        let mut mask = tape.take(input.members, input.samples, &input.shape);
+        let kept = S::from_f64(1.0 / (1.0 - self.probability));
+        let size = mask.data.len() / mask.members;
+        for (values, stream) in mask.data.chunks_exact_mut(size).zip(&mut tape.noise) {
+            for value in values {
+                *value = if stream.uniform() < self.probability { S::default() } else { kept };
+            }
+        }
+        carnot_math::device::multiply_assign(&mut input.data, &mask.data);
+        tape.save(mask);
+        input
+    }
+
+    fn backward<S: Scalar>(
+        &self,
+        _: &Site,
+        _: Weights<S>,
+        mut gradient: Batch<S>,
+        _: &mut [S],
+        tape: &mut Tape<S>,
+        _: &mut dyn Watch<S>,
+        _: bool,
+    ) -> Batch<S> {
+        if tape.mode == Mode::Evaluate || self.probability == 0.0 {
+            return gradient;
+        }
+        let mask = tape.recall();
+        carnot_math::device::multiply_assign(&mut gradient.data, &mask.data);
+        tape.give(mask);
+        gradient
+    }
+}
