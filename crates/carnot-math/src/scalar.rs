@@ -43,15 +43,19 @@ macro_rules! scalar {
     ($t:ty, $name:literal) => {
         impl Scalar for $t {
             const NAME: &'static str = $name;
+            #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $t
             }
+            #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
+            #[inline(always)]
             fn root(self) -> Self {
                 self.sqrt()
             }
+            #[inline(always)]
             fn is_finite(self) -> bool {
                 <$t>::is_finite(self)
             }

@@ -1,10 +1,13 @@
 //! Where numbers are crunched: the only module that may contain `unsafe`.
 //!
 //! * [`product()`], [`product_into`]: products of row-major matrices, on one thread
+//! * [`cpu`]: loops over numbers, compiled for several instruction sets
 //!
 //! Nothing outside asks which instructions are used. A second device would stand beside `cpu` here.
 #![allow(unsafe_code)]
 
+pub mod cpu;
+pub mod elementary;
 mod product;
 
 pub use product::{View, product, product_into};
