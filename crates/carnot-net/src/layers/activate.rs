@@ -87,7 +87,7 @@ impl LayerRule for Activate {
         _: bool,
     ) -> Batch<S> {
         let slope = tape.recall();
-        device::multiply_assign(&mut gradient.data, &slope.data);
+        device::cpu::multiply_assign(&mut gradient.data, &slope.data);
         tape.give(slope);
         gradient
     }

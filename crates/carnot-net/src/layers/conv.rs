@@ -215,7 +215,7 @@ impl LayerRule for Conv {
             let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
             device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
             if self.bias {
-                device::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
+                device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
             }
         }
         tape.give(input);
@@ -243,7 +243,7 @@ impl LayerRule for Conv {
             let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
             device::product(to_weight, View::new(dz, rows, width).transposed(), View::new(x, rows, fan_in), false);
             if self.bias {
-                device::column_sums(&mut rest[..width], dz);
+                device::cpu::column_sums(&mut rest[..width], dz, false);
             }
             if need_input {
                 let weight = weights.of(member, site.offset, width * fan_in);
@@ -297,7 +297,7 @@ fn scatter<S: Scalar>(
         for (column, window) in columns.chunks_exact(row).zip(taps) {
             for (from, to) in column.chunks_exact(channels).zip(window) {
                 if let Some(p) = to {
-                    device::add_assign(&mut values[p * channels..(p + 1) * channels], from);
+                    device::cpu::add_assign(&mut values[p * channels..(p + 1) * channels], from);
                 }
             }
         }

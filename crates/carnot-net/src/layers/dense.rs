@@ -117,7 +117,7 @@ impl LayerRule for Dense {
             let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
             device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
             if self.bias {
-                device::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
+                device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
             }
         }
         tape.save(input);
@@ -143,7 +143,7 @@ impl LayerRule for Dense {
             let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
             device::product(to_weight, View::new(dz, rows, width).transposed(), View::new(x, rows, fan_in), false);
             if self.bias {
-                device::column_sums(&mut rest[..width], dz);
+                device::cpu::column_sums(&mut rest[..width], dz, false);
             }
         }
         // The saved input has the shape of the gradient that leaves: use its memory again.

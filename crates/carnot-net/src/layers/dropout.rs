@@ -68,7 +68,7 @@ impl LayerRule for Dropout {
                 *value = if stream.uniform() < self.probability { S::default() } else { kept };
             }
         }
-        carnot_math::device::multiply_assign(&mut input.data, &mask.data);
+        carnot_math::device::cpu::multiply_assign(&mut input.data, &mask.data);
         tape.save(mask);
         input
     }
@@ -87,7 +87,7 @@ impl LayerRule for Dropout {
             return gradient;
         }
         let mask = tape.recall();
-        carnot_math::device::multiply_assign(&mut gradient.data, &mask.data);
+        carnot_math::device::cpu::multiply_assign(&mut gradient.data, &mask.data);
         tape.give(mask);
         gradient
     }

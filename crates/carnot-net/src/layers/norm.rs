@@ -180,7 +180,7 @@ impl LayerRule for Norm {
                 to_gain.fill(S::default());
                 let dys = &mut gradient.data[block.clone()];
                 if self.centres() {
-                    carnot_math::device::column_sums(&mut rest[..n], dys);
+                    carnot_math::device::cpu::column_sums(&mut rest[..n], dys, false);
                 }
                 let gain = weights.of(member, site.offset, n);
                 for (dy, x) in dys.chunks_exact_mut(n).zip(normal.data[block].chunks_exact(n)) {

@@ -166,7 +166,7 @@ impl LayerRule for Pool {
         for (out, values) in output.data.chunks_exact_mut(site.output.len()).zip(inputs) {
             for (to, window) in out.chunks_exact_mut(n).zip(&windows) {
                 for &p in window {
-                    device::axpy(to, share, &values[p * n..(p + 1) * n]);
+                    device::cpu::axpy(to, share, &values[p * n..(p + 1) * n]);
                 }
             }
         }
@@ -193,7 +193,7 @@ impl LayerRule for Pool {
         for (values, dy) in out.data.chunks_exact_mut(site.input.len()).zip(gradients) {
             for (from, window) in dy.chunks_exact(n).zip(&windows) {
                 for &p in window {
-                    device::axpy(&mut values[p * n..(p + 1) * n], share, from);
+                    device::cpu::axpy(&mut values[p * n..(p + 1) * n], share, from);
                 }
             }
         }

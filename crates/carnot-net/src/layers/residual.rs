@@ -136,9 +136,9 @@ impl LayerRule for Residual {
         skip.data.copy_from_slice(&input.data);
         let mut output = forward_all(&site.inside, weights, input, tape, watch);
         if self.branch != 1.0 {
-            device::scale(&mut output.data, S::from_f64(self.branch));
+            device::cpu::scale(&mut output.data, S::from_f64(self.branch));
         }
-        device::axpy(&mut output.data, S::from_f64(self.skip), &skip.data);
+        device::cpu::axpy(&mut output.data, S::from_f64(self.skip), &skip.data);
         tape.give(skip);
         output
     }
@@ -155,12 +155,12 @@ impl LayerRule for Residual {
     ) -> Batch<S> {
         let mut branch = tape.take(gradient.members, gradient.samples, &gradient.shape);
         branch.data.copy_from_slice(&gradient.data);
-        device::scale(&mut branch.data, S::from_f64(self.branch));
+        device::cpu::scale(&mut branch.data, S::from_f64(self.branch));
         for inner in site.inside.iter().rev() {
             watch.backward(inner.index, &branch);
             branch = inner.layer.backward(inner, weights, branch, gradients, tape, watch, true);
         }
-        device::axpy(&mut branch.data, S::from_f64(self.skip), &gradient.data);
+        device::cpu::axpy(&mut branch.data, S::from_f64(self.skip), &gradient.data);
         tape.give(gradient);
         branch
     }
