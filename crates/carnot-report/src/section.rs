@@ -225,6 +225,14 @@ pub struct Outcome {
     pub tone: crate::report::Tone,
 }
 
+impl Map {
+    /// Lowest and highest known value; lowest > highest when nothing is known.
+    pub fn range(&self) -> (f64, f64) {
+        let known = || self.cells.iter().flatten().flatten().copied().filter(|value| value.is_finite());
+        (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max))
+    }
+}
+
 impl Heading {
     /// A column of words.
     pub fn words(label: &str) -> Heading {

@@ -137,7 +137,7 @@ fn sign(cell: Option<f64>, map: &Map, style: &Style, paint: &Paint) -> String {
     if let Some(outcome) = outcome(map, value) {
         return paint.toned(outcome.tone, &spelled(&outcome.sign, style)) + " ";
     }
-    let (low, high) = range(map);
+    let (low, high) = map.range();
     let share = if high > low { (value - low) / (high - low) } else { 0.0 };
     let shades = if style.unicode { SHADES } else { ASCII_SHADES };
     shades[(share * 5.0).min(4.0) as usize].into()
@@ -147,18 +147,12 @@ fn outcome(map: &Map, value: f64) -> Option<&Outcome> {
     map.outcomes.iter().find(|outcome| outcome.value == value)
 }
 
-/// Lowest and highest known value of a map.
-pub(crate) fn range(map: &Map) -> (f64, f64) {
-    let known = || map.cells.iter().flatten().flatten().copied().filter(|value| value.is_finite());
-    (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max))
-}
-
 fn legend(map: &Map, style: &Style) -> String {
     if !map.outcomes.is_empty() {
         let write = |outcome: &Outcome| format!("{} {}", spelled(&outcome.sign, style), outcome.word);
         return map.outcomes.iter().map(write).collect::<Vec<_>>().join("   ");
     }
-    let (low, high) = range(map);
+    let (low, high) = map.range();
     if low > high {
         return "no point yet".into();
     }

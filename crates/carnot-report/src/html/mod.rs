@@ -1,0 +1,3 @@
+//! Report → one self-contained file.
+
+pub mod escape;

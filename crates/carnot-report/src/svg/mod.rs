@@ -1,0 +1,162 @@
+//! Chart → SVG in one style: theory is a line, data are dots with bars, an uncertainty is a band.
+//!
+//! The colours written into the elements are those of the light theme, so the file is right wherever it is opened;
+//! a style sheet that selects elements by these colours ([`THEME`]) makes it follow dark and light.
+
+mod draw;
+mod scale;
+
+use crate::chart::{Axis, Chart, Ink, Kind, Series};
+use crate::number;
+use crate::section::Map;
+use scale::Scale;
+
+/// Width of a picture, in CSS pixels; it scales with its container.
+pub const WIDTH: u32 = 420;
+/// Height of a picture, in CSS pixels.
+pub const HEIGHT: u32 = 270;
+
+/// Style sheet of all pictures: maps the colours of the light theme to custom properties.
+pub const THEME: &str = include_str!("../assets/chart.css");
+
+/// A place on a picture where a reading can be asked for: by pointer, by keyboard, by a screen reader.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spot {
+    /// Horizontal place, in CSS pixels of the picture.
+    pub left: f64,
+    /// Vertical place.
+    pub top: f64,
+    /// What stands there: `layer 10: measured 0.0039 ± 0.0001, theory 0.0039`.
+    pub words: String,
+}
+
+/// The picture as a file of its own, with title, legend and style sheet.
+pub fn render(chart: &Chart) -> String {
+    let body = picture(chart);
+    let style = format!("<style>{THEME}</style>\n");
+    let at = body.find('>').map_or(body.len(), |end| end + 1);
+    format!("{}\n{style}<title>{}</title>{}", &body[..at], escape(&chart.title), &body[at..])
+}
+
+/// The picture alone, to be put into a page that has [`THEME`]; title and legend are left to the page.
+///
+/// Focusable spots follow the drawing, one per position of the horizontal axis; only the first takes part in the tab
+/// order, and a script moves between them with the arrow keys.
+pub fn picture(chart: &Chart) -> String {
+    let (x, y) = scales(chart);
+    let drawn = draw::chart(chart, &x, &y);
+    finish(&drawn, &format!("{}. {}", chart.title, chart.caption), &spots(chart))
+}
+
+/// A map as a picture of coloured cells.
+pub fn map(map: &Map) -> String {
+    finish(&draw::map(map), &format!("{}. {}", map.title, map.caption), &[])
+}
+
+/// Where readings can be asked for.
+pub fn spots(chart: &Chart) -> Vec<Spot> {
+    let (x, y) = scales(chart);
+    let mut places: Vec<f64> = points(chart).map(|(_, at_x, _)| at_x).filter(|&at| x.shows(at)).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    places.iter().filter_map(|&place| spot(chart, place, &x, &y)).collect()
+}
+
+fn spot(chart: &Chart, place: f64, x: &Scale, y: &Scale) -> Option<Spot> {
+    let here: Vec<(&Series, f64, usize)> = chart
+        .series
+        .iter()
+        .filter(|series| series.kind != Kind::Band)
+        .filter_map(|series| {
+            let at = series.x.iter().position(|&value| value == Some(place))?;
+            let value = series.y.get(at).copied().flatten().filter(|&value| y.shows(value))?;
+            Some((series, value, at))
+        })
+        .collect();
+    let top = here.iter().rev().find(|(series, ..)| series.kind == Kind::Dots).or(here.first())?;
+    let words: Vec<String> =
+        here.iter().rev().map(|(series, value, at)| reading(series, *value, *at)).collect();
+    Some(Spot {
+        left: draw::left(x, place),
+        top: draw::top(y, top.1),
+        words: format!("{} {}: {}", name(&chart.x), number::significant(place, 3), words.join(", ")),
+    })
+}
+
+fn reading(series: &Series, value: f64, at: usize) -> String {
+    let error = series.error.get(at).copied().flatten().unwrap_or(0.0);
+    format!("{} {}", series.name, number::estimate(value, error))
+}
+
+/// The first words of an axis label, up to a comma.
+fn name(axis: &Axis) -> &str {
+    axis.label.split(',').next().unwrap_or("").trim()
+}
+
+fn scales(chart: &Chart) -> (Scale, Scale) {
+    let x: Vec<f64> = points(chart).map(|(_, x, _)| x).collect();
+    let y: Vec<f64> = points(chart).flat_map(|(_, _, y)| y).collect();
+    (Scale::over(&x, chart.x.log, false), Scale::over(&y, chart.y.log, true))
+}
+
+/// Every position with the heights that must be seen there.
+fn points(chart: &Chart) -> impl Iterator<Item = (&Series, f64, Vec<f64>)> {
+    chart.series.iter().flat_map(|series| {
+        series.x.iter().enumerate().filter_map(move |(at, x)| {
+            let x = x.filter(|x| x.is_finite())?;
+            let heights = heights(series, at);
+            (!heights.is_empty()).then_some((series, x, heights))
+        })
+    })
+}
+
+fn heights(series: &Series, at: usize) -> Vec<f64> {
+    let get = |list: &[Option<f64>]| list.get(at).copied().flatten();
+    let all = match series.kind {
+        Kind::Band => vec![get(&series.low), get(&series.high)],
+        Kind::Line => vec![get(&series.y)],
+        Kind::Dots => {
+            let y = get(&series.y);
+            let error = get(&series.error).unwrap_or(0.0);
+            vec![y, y.map(|y| y - error), y.map(|y| y + error)]
+        }
+    };
+    all.into_iter().flatten().filter(|value| value.is_finite()).collect()
+}
+
+/// The colour of an ink in the light theme.
+pub fn colour(ink: Ink) -> &'static str {
+    match ink {
+        Ink::Theory => "#1F5FA8",
+        Ink::Data => "#C2571A",
+        Ink::Context => "#8A919C",
+    }
+}
+
+/// Replaces the outer tag by a scaling, labelled one and appends the spots.
+fn finish(drawn: &str, label: &str, spots: &[Spot]) -> String {
+    let inner = drawn.split_once('>').map_or("", |(_, rest)| rest);
+    let inner = inner.trim_end().trim_end_matches("</svg>");
+    let (width, height) = (WIDTH * draw::UNIT as u32, HEIGHT * draw::UNIT as u32);
+    let mut text = format!(
+        "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"group\" aria-label=\"{}\">{inner}",
+        escape(label.trim().trim_end_matches(". "))
+    );
+    for (at, spot) in spots.iter().enumerate() {
+        let words = escape(&spot.words);
+        let tab = if at == 0 { 0 } else { -1 };
+        text += &format!(
+            "<circle class=\"spot\" cx=\"{:.0}\" cy=\"{:.0}\" r=\"{}\" tabindex=\"{tab}\" role=\"img\" \
+             aria-label=\"{words}\" fill=\"none\"/>\n",
+            spot.left * draw::UNIT,
+            spot.top * draw::UNIT,
+            5.0 * draw::UNIT
+        );
+    }
+    text + "</svg>\n"
+}
+
+fn escape(text: &str) -> String {
+    crate::html::escape::text(text)
+}
