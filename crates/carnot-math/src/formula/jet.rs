@@ -11,7 +11,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 pub(super) struct Jet(pub(super) [f64; 5]);
 
 /// Product in which an exact zero wins over an overflow: the true limit for every bounded activation at large |z|.
-fn times(a: f64, b: f64) -> f64 {
+pub(super) fn times(a: f64, b: f64) -> f64 {
     if a == 0.0 || b == 0.0 { 0.0 } else { a * b }
 }
 
@@ -146,6 +146,28 @@ pub(super) fn value(function: Function, u: f64) -> f64 {
         Function::Abs => u.abs(),
         Function::Sign => sign(u),
         Function::Step => step(u),
+    }
+}
+
+/// The slope of a function of one argument.
+pub(super) fn slope(function: Function, u: f64) -> f64 {
+    match function {
+        Function::Exp | Function::Expm1 => u.exp(),
+        Function::Ln => 1.0 / u,
+        Function::Log1p => 1.0 / (1.0 + u),
+        Function::Sin => u.cos(),
+        Function::Cos => -u.sin(),
+        Function::Tanh => {
+            let c = u.cosh();
+            (1.0 / c) * (1.0 / c)
+        }
+        Function::Erf => std::f64::consts::FRAC_2_SQRT_PI * (-u * u).exp(),
+        Function::Erfc => -std::f64::consts::FRAC_2_SQRT_PI * (-u * u).exp(),
+        Function::NormalCdf => value(Function::NormalPdf, u),
+        Function::Sigmoid => sigmoid(u) * sigmoid(-u),
+        Function::Softplus => sigmoid(u),
+        Function::Atan => 1.0 / (1.0 + u * u),
+        _ => taylor(function, u)[1],
     }
 }
 

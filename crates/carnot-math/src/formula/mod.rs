@@ -12,11 +12,15 @@
 //! At a kink [`Formula::jet`] follows PyTorch: relu'(0) = 0, clip' = 0 at its ends, abs'(0) = 0, and otherwise the branch
 //! that is valid at the point (`if`) or on its left (`max`, `min`). sign(0) = step(0) = 0.
 
+mod c;
 mod error;
 mod expression;
 mod jet;
 mod kinks;
+mod latex;
 mod parse;
+mod program;
+mod slices;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -29,8 +33,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use error::{FormulaError, FormulaErrorKind};
 pub use kinks::Kink;
 
-use crate::scalar::Scalar;
 use expression::{Expression, Node};
+use program::Program;
 use tape::{Side, Tape};
 
 /// A formula in one variable, read once; cheap to clone.
@@ -44,6 +48,7 @@ struct Inner {
     parameters: Vec<(String, f64)>,
     expression: Expression,
     tape: Tape,
+    program: Program,
     kinks: Vec<Kink>,
 }
 
@@ -69,8 +74,11 @@ impl Formula {
         let expression = parse::parse(text, parameters)?;
         let tape = Tape::new(text, &expression)?;
         let kinks = kinks::find(&tape);
+        let program = Program::new(&tape);
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        Ok(Formula { inner: Arc::new(Inner { text: text.to_owned(), parameters, expression, tape, kinks }) })
+        Ok(Formula {
+            inner: Arc::new(Inner { text: text.to_owned(), parameters, expression, tape, program, kinks }),
+        })
     }
 
     /// The text as given.
@@ -119,26 +127,6 @@ impl Formula {
     /// Exact where the switching expression is affine in z; otherwise found on [−60, 60] by scan and bisection.
     pub fn kinks(&self) -> &[Kink] {
         &self.inner.kinks
-    }
-}
-
-impl Formula {
-    /// f at every element of `z`; panics if the lengths differ.
-    pub fn values<S: Scalar>(&self, z: &[S], out: &mut [S]) {
-        assert_eq!(z.len(), out.len(), "one value for each argument");
-        for (out, z) in out.iter_mut().zip(z) {
-            *out = S::from_f64(self.value(z.to_f64()));
-        }
-    }
-
-    /// f and f' at every element of `z`; panics if the lengths differ.
-    pub fn values_and_slopes<S: Scalar>(&self, z: &[S], value: &mut [S], slope: &mut [S]) {
-        assert!(z.len() == value.len() && z.len() == slope.len(), "one value and one slope for each argument");
-        for ((value, slope), z) in value.iter_mut().zip(slope).zip(z) {
-            let jet = self.jet(z.to_f64());
-            *value = S::from_f64(jet[0]);
-            *slope = S::from_f64(jet[1]);
-        }
     }
 }
 
