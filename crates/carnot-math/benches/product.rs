@@ -3,6 +3,8 @@
 //! The first row, a 1024³ product, is this machine's practical limit; the others are the shapes of training a 784-100-…-10
 //! network at batch 100, forward (`y = x Wᵀ`), backward to the input (`dx = dy W`) and to the weights (`dW = dyᵀ x`).
 
+#![allow(missing_docs)] // criterion's macro makes a public function without any
+
 use std::hint::black_box;
 use std::time::Duration;
 
