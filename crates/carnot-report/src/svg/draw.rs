@@ -260,8 +260,3 @@ fn rgb(hex: &str) -> RGBColor {
         |from: usize| hex.get(from..from + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
     RGBColor(part(1), part(3), part(5))
 }
-
-/// Dash pattern of the nth line of an ink, for the legend: none, dashes, dots.
-pub fn dash(series: &Series, before: &[Series]) -> usize {
-    before.iter().filter(|other| other.kind == Kind::Line && other.ink == series.ink).count()
-}

@@ -8,6 +8,7 @@ mod scale;
 
 use crate::chart::{Axis, Chart, Ink, Kind, Series};
 use crate::number;
+use crate::report::Tone;
 use crate::section::Map;
 use scale::Scale;
 
@@ -51,6 +52,16 @@ pub fn picture(chart: &Chart) -> String {
 /// A map as a picture of coloured cells.
 pub fn map(map: &Map) -> String {
     finish(&draw::map(map), &format!("{}. {}", map.title, map.caption), &[])
+}
+
+/// Colour of one cell of a map whose known values run from `low` to `high`, in the light theme.
+pub fn cell_colour(map: &Map, value: f64, low: f64, high: f64) -> &'static str {
+    draw::cell_colour(map, value, low, high)
+}
+
+/// Colour of an area by its meaning, in the light theme.
+pub fn tone_colour(tone: Tone) -> &'static str {
+    draw::tone_colour(tone)
 }
 
 /// Where readings can be asked for.

@@ -9,7 +9,7 @@ mod table;
 
 use crate::diagnostic::Diagnostic;
 use crate::report::{Coverage, Line, Report, Tone};
-use crate::section::{Section, Show, Text};
+use crate::section::{Heading, Row, Section, Show, Text};
 use paint::Paint;
 
 /// Narrowest text that is laid out; a narrower terminal wraps it by itself.
@@ -52,6 +52,11 @@ impl Style {
 pub fn render(report: &Report, style: &Style) -> String {
     let text = render_safe(&ascii::report(report, style.unicode), style);
     if style.unicode { text } else { ascii::spell(&text) }
+}
+
+/// The cells of one column as text; numbers measured alike share their decimals.
+pub fn cell_texts(heading: &Heading, at: usize, rows: &[Row]) -> Vec<String> {
+    table::texts(heading, at, rows)
 }
 
 /// The diagnostic as text, ending with a line end.
@@ -153,7 +158,7 @@ fn ending(report: &Report, style: &Style, paint: &Paint) -> Option<String> {
     let indent = if report.findings.is_empty() { 2 } else { 0 };
     let mut text = String::new();
     if let Some(coverage) = &report.coverage {
-        text += &paint.dim(&paint::wrap(&covered(coverage), indent, indent, style.text_width()));
+        text += &paint.dim(&paint::wrap(&coverage_words(coverage), indent, indent, style.text_width()));
     }
     let saved = report.saved.as_ref().map(|place| Line::new("report", place.clone()));
     let (asides, plain): (Vec<Line>, Vec<Line>) =
@@ -164,7 +169,7 @@ fn ending(report: &Report, style: &Style, paint: &Paint) -> Option<String> {
 }
 
 fn short_ending(report: &Report, style: &Style, paint: &Paint) -> String {
-    let coverage = report.coverage.as_ref().map(covered);
+    let coverage = report.coverage.as_ref().map(coverage_words);
     let saved = report.saved.as_ref().map(|place| format!("report {place}"));
     let parts: Vec<String> = coverage.into_iter().chain(saved).collect();
     let mut text = paint.dim(&paint::wrap(&parts.join(" · "), 2, 2, style.text_width()));
@@ -223,7 +228,7 @@ fn columns_of_notes(lines: &[Line], indent: usize, style: &Style, paint: &Paint)
 }
 
 /// `read 96 of 98 weight layers: rotary (no vectors), lm_head (tied to embed) · probe 200 inputs`.
-pub(crate) fn covered(coverage: &Coverage) -> String {
+pub fn coverage_words(coverage: &Coverage) -> String {
     let what = if coverage.what.is_empty() { String::new() } else { format!(" {}", coverage.what) };
     let mut text = format!("read {} of {}{what}", coverage.read, coverage.of);
     if !coverage.skipped.is_empty() {
