@@ -1,0 +1,166 @@
+//! The scale of the inputs. Theory starts from the kernel of the input layer, x·x/n₀, so it must be known.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::DataError;
+use super::set::Dataset;
+
+/// How inputs are shifted and scaled when a data set is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// As they come.
+    None,
+    /// From the least to the greatest of all inputs onto [0, 1]: /16 for digits, /255 for grey images.
+    Unit,
+    /// Minus the mean of all inputs, over the standard deviation of all inputs, so that the mean of x² is 1.
+    Standard,
+    /// Each input (column) for itself to mean 0 and variance 1; a column that never changes becomes 0. For tables
+    /// whose columns have different units.
+    Columns,
+    /// Each sample x to |x|²/n₀ = 1, not centred: every sample starts with the same kernel.
+    Sphere,
+}
+
+impl Dataset {
+    /// Scales the inputs in place. Sums run in f64, in the order of the samples.
+    ///
+    /// # Errors
+    /// [`DataError::Constant`] for [`Scaling::Unit`], [`Scaling::Standard`] and [`Scaling::Columns`] when all inputs are
+    /// equal, [`DataError::ZeroSample`] for [`Scaling::Sphere`] when a sample is zero.
+    pub fn standardize(&mut self, scaling: Scaling) -> Result<(), DataError> {
+        if self.inputs.is_empty() {
+            return Ok(());
+        }
+        match scaling {
+            Scaling::None => Ok(()),
+            Scaling::Unit => self.to_unit(),
+            Scaling::Standard => self.to_standard(),
+            Scaling::Columns => self.to_standard_columns(),
+            Scaling::Sphere => self.to_sphere(),
+        }
+    }
+
+    fn to_unit(&mut self) -> Result<(), DataError> {
+        let low = self.inputs.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = self.inputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let range = f64::from(high) - f64::from(low);
+        self.shift_and_divide(f64::from(low), range)
+    }
+
+    fn to_standard(&mut self) -> Result<(), DataError> {
+        let (mean, deviation) = moments(self.inputs.iter().copied());
+        self.shift_and_divide(mean, deviation)
+    }
+
+    fn to_standard_columns(&mut self) -> Result<(), DataError> {
+        let (width, constant) = (self.width(), self.constant());
+        let mut changes = false;
+        for column in 0..width {
+            let (mean, deviation) = moments(self.inputs.iter().skip(column).step_by(width).copied());
+            let factor = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
+            changes |= deviation > 0.0;
+            for x in self.inputs.iter_mut().skip(column).step_by(width) {
+                *x = ((f64::from(*x) - mean) * factor) as f32;
+            }
+        }
+        if changes { Ok(()) } else { Err(constant) }
+    }
+
+    fn to_sphere(&mut self) -> Result<(), DataError> {
+        let (name, width) = (self.name.clone(), self.width());
+        for (sample, row) in self.inputs.chunks_exact_mut(width).enumerate() {
+            let square: f64 = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / width as f64;
+            if square == 0.0 {
+                return Err(DataError::ZeroSample { name, sample: sample + 1 });
+            }
+            row.iter_mut().for_each(|x| *x = (f64::from(*x) / square.sqrt()) as f32);
+        }
+        Ok(())
+    }
+
+    fn shift_and_divide(&mut self, shift: f64, divisor: f64) -> Result<(), DataError> {
+        if divisor <= 0.0 {
+            return Err(self.constant());
+        }
+        self.inputs.iter_mut().for_each(|x| *x = ((f64::from(*x) - shift) / divisor) as f32);
+        Ok(())
+    }
+
+    fn constant(&self) -> DataError {
+        DataError::Constant { name: self.name.clone(), value: self.inputs[0] }
+    }
+}
+
+/// Mean and standard deviation (dividing by the count), in two passes so that a large mean costs no digits.
+///
+/// Values that are all equal give a deviation of exactly zero, whatever the mean rounds to.
+fn moments(values: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
+    let first = values.clone().next().unwrap_or(0.0);
+    if values.clone().all(|x| x == first) {
+        return (f64::from(first), 0.0);
+    }
+    let count = values.clone().count() as f64;
+    let mean = values.clone().map(f64::from).sum::<f64>() / count;
+    let variance = values.map(|x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Targets;
+
+    fn set(inputs: &[f32], width: usize) -> Dataset {
+        Dataset {
+            name: "test".into(),
+            shape: vec![width],
+            inputs: inputs.to_vec(),
+            targets: Targets::None,
+            source: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_scaling_does_what_its_name_says() {
+        let inputs = [1.0, 2.0, 3.0, 10.0, 5.0, 6.0];
+        let scaled = |scaling| {
+            let mut data = set(&inputs, 2);
+            data.standardize(scaling).unwrap();
+            data
+        };
+        assert_eq!(scaled(Scaling::None).inputs, inputs);
+        let unit = scaled(Scaling::Unit);
+        assert_eq!((unit.inputs[0], unit.inputs[3]), (0.0, 1.0));
+        let standard = scaled(Scaling::Standard);
+        assert!((standard.mean_square() - 1.0).abs() < 1e-6);
+        assert!(standard.inputs.iter().sum::<f32>().abs() < 1e-5);
+        let columns = scaled(Scaling::Columns);
+        assert!((columns.mean_square() - 1.0).abs() < 1e-6);
+        assert!(columns.inputs.iter().step_by(2).sum::<f32>().abs() < 1e-6);
+        let sphere = scaled(Scaling::Sphere);
+        for index in 0..3 {
+            assert!((sphere.sample(index).iter().map(|x| x * x).sum::<f32>() / 2.0 - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_scaled_is_an_error() {
+        for scaling in [Scaling::Unit, Scaling::Standard, Scaling::Columns] {
+            let error = set(&[0.1; 6], 2).standardize(scaling).unwrap_err();
+            assert!(matches!(error, DataError::Constant { value: 0.1, .. }), "{error}");
+        }
+        let error = set(&[1.0, 0.0, 0.0, 0.0], 2).standardize(Scaling::Sphere).unwrap_err();
+        assert!(matches!(error, DataError::ZeroSample { sample: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn the_largest_numbers_scale_to_finite_ones() {
+        for scaling in [Scaling::Unit, Scaling::Standard, Scaling::Columns, Scaling::Sphere] {
+            let mut data = set(&[f32::MAX, -f32::MAX, f32::MIN_POSITIVE, 1.0], 2);
+            data.standardize(scaling).unwrap();
+            assert!(data.inputs.iter().all(|x| x.is_finite()), "{scaling:?}: {:?}", data.inputs);
+        }
+    }
+}
