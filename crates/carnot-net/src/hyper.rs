@@ -65,3 +65,37 @@ impl LayerRate {
         self.lambda_w / fan_in as f64
     }
 }
+
+/// A rule by which every layer with weights is initialised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// PyTorch's default of linear and convolution layers: uniform, C_W = 1/3, C_b = 1/(3 fan-in).
+    #[default]
+    Torch,
+    /// The critical point of the activation, where signals and gradients keep their size with depth.
+    Critical,
+    /// Normal, C_W = 2, no biases (He).
+    He,
+    /// Normal, C_W = 2 fan-in/(fan-in + fan-out), no biases (Glorot).
+    Xavier,
+    /// Normal, C_W = 1, no biases (LeCun).
+    Lecun,
+    /// Orthogonal matrices with the variances of the critical point.
+    Orthogonal,
+}
+
+impl Scheme {
+    /// In a sentence: `PyTorch default init`.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Scheme::Torch => "PyTorch default init",
+            Scheme::Critical => "critical init",
+            Scheme::He => "He init",
+            Scheme::Xavier => "Xavier init",
+            Scheme::Lecun => "LeCun init",
+            Scheme::Orthogonal => "orthogonal init",
+        }
+    }
+}
