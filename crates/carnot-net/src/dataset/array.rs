@@ -236,8 +236,8 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn bytes(&self) -> Option<u64> {
         // A zero side does not excuse an overflow in the others: the claim is absurd either way.
-        let sides = self.dimensions.iter().map(|&side| side.max(1));
-        let full = sides.fold(Some(self.element.size()), |bytes, side| bytes?.checked_mul(side))?;
+        let mut sides = self.dimensions.iter().map(|&side| side.max(1));
+        let full = sides.try_fold(self.element.size(), |bytes, side| bytes.checked_mul(side))?;
         Some(if self.dimensions.contains(&0) { 0 } else { full })
     }
 

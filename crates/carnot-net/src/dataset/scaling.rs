@@ -35,26 +35,26 @@ impl Dataset {
         }
         match scaling {
             Scaling::None => Ok(()),
-            Scaling::Unit => self.to_unit(),
-            Scaling::Standard => self.to_standard(),
-            Scaling::Columns => self.to_standard_columns(),
-            Scaling::Sphere => self.to_sphere(),
+            Scaling::Unit => self.scale_to_unit(),
+            Scaling::Standard => self.scale_to_standard(),
+            Scaling::Columns => self.scale_columns(),
+            Scaling::Sphere => self.scale_to_sphere(),
         }
     }
 
-    fn to_unit(&mut self) -> Result<(), DataError> {
+    fn scale_to_unit(&mut self) -> Result<(), DataError> {
         let low = self.inputs.iter().copied().fold(f32::INFINITY, f32::min);
         let high = self.inputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let range = f64::from(high) - f64::from(low);
         self.shift_and_divide(f64::from(low), range)
     }
 
-    fn to_standard(&mut self) -> Result<(), DataError> {
+    fn scale_to_standard(&mut self) -> Result<(), DataError> {
         let (mean, deviation) = moments(self.inputs.iter().copied());
         self.shift_and_divide(mean, deviation)
     }
 
-    fn to_standard_columns(&mut self) -> Result<(), DataError> {
+    fn scale_columns(&mut self) -> Result<(), DataError> {
         let (width, constant) = (self.width(), self.constant());
         let mut changes = false;
         for column in 0..width {
@@ -68,7 +68,7 @@ impl Dataset {
         if changes { Ok(()) } else { Err(constant) }
     }
 
-    fn to_sphere(&mut self) -> Result<(), DataError> {
+    fn scale_to_sphere(&mut self) -> Result<(), DataError> {
         let (name, width) = (self.name.clone(), self.width());
         for (sample, row) in self.inputs.chunks_exact_mut(width).enumerate() {
             let square: f64 = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / width as f64;
