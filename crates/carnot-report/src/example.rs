@@ -60,16 +60,22 @@ fn kernel_theory() -> Vec<f64> {
     along(&[(1, 0.334), (2, 0.0733), (3, 0.0240), (5, 0.0060), (10, 0.0039), (51, 0.0039)], true)
 }
 
+fn distance() -> Vec<f64> {
+    let nodes = [(1, 0.990), (2, 0.957), (3, 0.824), (5, 0.337), (10, 0.002), (20, 3.0e-8), (51, 1.0e-8)];
+    along(&nodes, true)
+}
+
+fn distance_theory() -> Vec<f64> {
+    let nodes = [(1, 0.992), (2, 0.960), (3, 0.830), (5, 0.342), (10, 0.0021), (20, 3.3e-8), (51, 1.0e-8)];
+    along(&nodes, true)
+}
+
 fn correlation() -> Vec<f64> {
-    let nodes = [(1, 0.010), (2, 0.043), (3, 0.176), (5, 0.663), (10, 0.998), (20, 0.99995), (51, 0.99999)];
-    along(&nodes, false)
+    distance().iter().map(|distance| 1.0 - distance).collect()
 }
 
 fn correlation_theory() -> Vec<f64> {
-    along(
-        &[(1, 0.008), (2, 0.040), (3, 0.170), (5, 0.655), (7, 0.93), (10, 0.997), (20, 1.0), (51, 1.0)],
-        false,
-    )
+    distance_theory().iter().map(|distance| 1.0 - distance).collect()
 }
 
 fn gradient() -> Vec<f64> {
@@ -117,7 +123,7 @@ fn profiles() -> Vec<Profile> {
     let mut measured = Profile::new("measured", 0, layers());
     measured.insert("kernel", Column::measured("K", &kernel(), &scaled(&kernel(), 0.02)));
     let errors: Vec<f64> = correlation().iter().map(|c| 0.002 + 0.02 * c * (1.0 - c)).collect();
-    measured.insert("correlation", Column::measured("corr", &correlation(), &errors).with_healthy(-0.2, 0.9));
+    measured.insert("correlation", Column::measured("corr", &correlation(), &errors).with_healthy(0.0, 0.5));
     let gradients = Column::measured("∇", &gradient(), &scaled(&gradient(), 0.05)).with_log();
     measured.insert("gradient", gradients.with_healthy(0.1, 10.0));
     let mut chi_measured: Vec<Option<f64>> = chi.iter().map(|chi| Some(chi * 1.01)).collect();
@@ -301,16 +307,14 @@ fn findings() -> Vec<Finding> {
 }
 
 fn correlation_evidence() -> Chart {
-    let distance: Vec<f64> = correlation().iter().map(|c| 1.0 - c).collect();
-    let expected: Vec<f64> = (0..N_LAYERS).map(|at| 0.99 * 0.33f64.powf(at as f64 * 0.5)).collect();
     Chart::new(
         "distance of different inputs",
-        "One minus the correlation shrinks by a constant factor a layer.",
+        "One minus the correlation shrinks to a third from layer to layer.",
         depth_axis(),
         Axis::log("1 − corr"),
     )
-    .with(Series::line("theory", &depth()[..20], &expected[..20]))
-    .with(Series::dots("measured", &depth()[..20], &distance[..20], &[]))
+    .with(Series::line("theory", &depth()[..20], &distance_theory()[..20]))
+    .with(Series::dots("measured", &depth()[..20], &distance()[..20], &[]))
 }
 
 fn spread_evidence() -> Chart {

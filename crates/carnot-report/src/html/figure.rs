@@ -13,8 +13,8 @@ pub fn figure(chart: &Chart) -> String {
         chart.about.as_ref().map_or_else(String::new, |name| format!(" data-about=\"{}\"", text(name)));
     format!(
         "<figure{about}>\n<h3>{}</h3>\n{}{}<figcaption>{}</figcaption>\n{}</figure>\n",
-        words::linked(&chart.title),
-        legend(chart),
+        words::linked_about(&chart.title, chart.about.as_deref()),
+        format_args!("{}\n", legend(chart)),
         svg::picture(chart),
         words::linked(&chart.caption),
         behind(chart)
@@ -43,7 +43,7 @@ fn legend(chart: &Chart) -> String {
             format!("<li>{}{}</li>", key(series, nth), text(&series.name))
         })
         .collect();
-    if keys.is_empty() { String::new() } else { format!("<ul class=\"legend\">{keys}</ul>\n") }
+    format!("<ul class=\"legend\">{keys}</ul>")
 }
 
 /// A small drawing of how a series is drawn; its colour comes from the class.

@@ -45,8 +45,9 @@ pub fn block(report: &Report) -> String {
 
 fn marks(report: &Report, layer: &str) -> String {
     let here = report.findings_by_weight().into_iter().filter(|finding| finding.at == layer);
-    let links: Vec<String> =
-        here.map(|finding| tables::mark(format!("{} {}", finding.code, finding.name).trim_end())).collect();
+    let links: Vec<String> = here
+        .map(|finding| tables::mark(format!("{} {}", finding.code, finding.name).trim_end(), report))
+        .collect();
     links.join(", ")
 }
 

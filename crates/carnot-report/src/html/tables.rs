@@ -12,7 +12,7 @@ pub fn better(report: &Report) -> String {
         .sections
         .iter()
         .filter_map(|section| match section {
-            Section::Table(table) if table.role == Role::Comparison => Some(self::table(table, None)),
+            Section::Table(table) if table.role == Role::Comparison => Some(self::table(table, None, report)),
             _ => None,
         })
         .collect();
@@ -50,8 +50,8 @@ pub fn others(report: &Report) -> String {
                     prose.text.lines().map(|line| format!("<p>{}</p>\n", words::linked(line))).collect();
                 format!("{title}{lines}")
             }
-            Section::Table(table) => self::table(table, None),
-            Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths)),
+            Section::Table(table) => self::table(table, None, report),
+            Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths), report),
             Section::Map(map) => figure::map(map),
             Section::Chart(_) | Section::Sparklines(_) => String::new(),
         })
@@ -59,7 +59,7 @@ pub fn others(report: &Report) -> String {
     if blocks.is_empty() { String::new() } else { section("numbers", "Numbers", &blocks) }
 }
 
-fn table(table: &Table, lengths: Option<&[Option<f64>]>) -> String {
+fn table(table: &Table, lengths: Option<&[Option<f64>]>, report: &Report) -> String {
     let marked = table.rows.iter().any(|row| row.mark.is_some());
     let mut headings: String = table.columns.iter().map(heading).collect();
     if lengths.is_some() {
@@ -92,7 +92,7 @@ fn table(table: &Table, lengths: Option<&[Option<f64>]>) -> String {
         if marked {
             cells += &format!(
                 "<td class=\"mark\">{}</td>",
-                table.rows[at].mark.as_deref().map_or_else(String::new, mark)
+                table.rows[at].mark.as_deref().map_or_else(String::new, |words| mark(words, report))
             );
         }
         format!("<tr>{cells}</tr>\n")
@@ -118,8 +118,11 @@ fn class(heading: &Heading) -> &'static str {
     if heading.align == Align::Left { "" } else { " class=\"number\"" }
 }
 
-/// A finding named at a row links to its card.
-pub fn mark(mark: &str) -> String {
+/// A finding named at a row links to its card, if the report has one.
+pub fn mark(mark: &str, report: &Report) -> String {
     let code = mark.split(' ').next().unwrap_or("");
+    if !report.findings.iter().any(|finding| finding.code == code) {
+        return text(mark);
+    }
     format!("<a href=\"#{}\">{}</a>", text(code), text(mark))
 }

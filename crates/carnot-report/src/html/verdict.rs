@@ -31,7 +31,8 @@ pub fn lines(lines: &[Line], class: &str) -> String {
 }
 
 fn line(line: &Line) -> String {
-    let paste = line.copy.as_deref().or_else(|| (line.label == "remedy").then_some(line.text.as_str()));
+    let can_be_pasted = line.label == "remedy" || line.text.starts_with("carnot ");
+    let paste = line.copy.as_deref().or_else(|| can_be_pasted.then_some(line.text.as_str()));
     let body = match paste {
         Some(paste) => format!("{} {}", code_in(&line.text, paste), copy_button(paste)),
         None => words::linked(&line.text),

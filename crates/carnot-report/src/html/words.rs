@@ -17,6 +17,15 @@ pub fn linked(prose: &str) -> String {
     linked + &escape::text(rest)
 }
 
+/// Prose that is about one observable: its symbol links to the glossary even where it is a single letter.
+pub fn linked_about(prose: &str, name: Option<&str>) -> String {
+    let entry = name.and_then(glossary::by_name);
+    match entry.and_then(|entry| Some((entry, find_alone(prose, entry.symbol)?))) {
+        Some((entry, at)) => linked(&prose[..at]) + &link(entry) + &linked(&prose[at + entry.symbol.len()..]),
+        None => linked(prose),
+    }
+}
+
 /// A heading that is a symbol as a whole links to the glossary; anything else is prose.
 pub fn heading(label: &str) -> String {
     glossary::by_symbol(label).map_or_else(|| linked(label), link)
@@ -32,15 +41,21 @@ fn link(entry: &Entry) -> String {
 }
 
 fn next_symbol(prose: &str) -> Option<(usize, &'static Entry)> {
-    let found = ENTRIES.iter().filter(|entry| entry.stands_alone).filter_map(|entry| {
-        let is_alone = |at: usize| {
-            let before = prose[..at].chars().next_back();
-            let after = prose[at + entry.symbol.len()..].chars().next();
-            !before.is_some_and(is_word) && !after.is_some_and(is_word)
-        };
-        prose.match_indices(entry.symbol).map(|(at, _)| at).find(|&at| is_alone(at)).map(|at| (at, entry))
-    });
+    let found = ENTRIES
+        .iter()
+        .filter(|entry| entry.stands_alone)
+        .filter_map(|entry| find_alone(prose, entry.symbol).map(|at| (at, entry)));
     found.min_by_key(|(at, entry)| (*at, std::cmp::Reverse(entry.symbol.len())))
+}
+
+/// Where the symbol stands as a word of its own.
+fn find_alone(prose: &str, symbol: &str) -> Option<usize> {
+    let is_alone = |at: usize| {
+        let before = prose[..at].chars().next_back();
+        let after = prose[at + symbol.len()..].chars().next();
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    };
+    prose.match_indices(symbol).map(|(at, _)| at).find(|&at| is_alone(at))
 }
 
 fn is_word(c: char) -> bool {

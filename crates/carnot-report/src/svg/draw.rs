@@ -14,10 +14,10 @@ use crate::section::Map;
 /// Canvas units per CSS pixel: plotters counts in whole units, and a curve needs finer steps than a pixel.
 pub const UNIT: f64 = 4.0;
 /// Plot area, in CSS pixels from the left and top.
-const LEFT: f64 = 48.0;
-const RIGHT: f64 = WIDTH as f64 - 14.0;
-const TOP: f64 = 26.0;
-const BOTTOM: f64 = HEIGHT as f64 - 42.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH as f64 - 12.0;
+const TOP: f64 = 28.0;
+const BOTTOM: f64 = HEIGHT as f64 - 44.0;
 const TEXT: &str = "#5B6470";
 const GRID: &str = "#E4E7EB";
 const AXIS: &str = "#B9C0C9";
@@ -158,7 +158,7 @@ fn frame(root: &Canvas, x_label: &str, y_label: &str, log: (bool, bool), x: &Sca
         rule(root, (place, BOTTOM), (place, BOTTOM + 4.0), AXIS);
         text(root, label, (place, BOTTOM + 8.0), HPos::Center, VPos::Top);
     }
-    text(root, &named(y_label, log.1), (4.0, TOP - 14.0), HPos::Left, VPos::Center);
+    text(root, &named(y_label, log.1), (0.0, TOP - 16.0), HPos::Left, VPos::Center);
     text(root, &named(x_label, log.0), (RIGHT, BOTTOM + 25.0), HPos::Right, VPos::Top);
 }
 
@@ -198,7 +198,7 @@ fn line(plane: &Plane, series: &Series, nth: usize, x: &Scale, y: &Scale) {
 fn dots(plane: &Plane, series: &Series, x: &Scale, y: &Scale) {
     let ink = rgb(colour(series.ink));
     let crowded = series.x.len() > 30;
-    let radius = if crowded { 2.4 } else { 3.2 };
+    let radius = if crowded { 2.2 } else { 3.2 };
     for at in 0..series.x.len() {
         let Some((place, value)) = shown(series, at, x, y) else { continue };
         let error = series.error.get(at).copied().flatten().filter(|e| e.is_finite() && *e > 0.0);

@@ -13,9 +13,9 @@ use crate::section::Map;
 use scale::Scale;
 
 /// Width of a picture, in CSS pixels; it scales with its container.
-pub const WIDTH: u32 = 420;
+pub const WIDTH: u32 = 360;
 /// Height of a picture, in CSS pixels.
-pub const HEIGHT: u32 = 270;
+pub const HEIGHT: u32 = 240;
 
 /// Style sheet of all pictures: maps the colours of the light theme to custom properties.
 pub const THEME: &str = include_str!("../assets/chart.css");
