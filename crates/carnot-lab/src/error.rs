@@ -7,6 +7,7 @@ use std::sync::Arc;
 use carnot_net::activation::ActivationError;
 use carnot_net::dataset::DataError;
 use carnot_net::error::NetworkError;
+use carnot_sim::error::SimError;
 use carnot_theory::error::TheoryError;
 
 /// A text file that the user wrote, kept for pointing into it.
@@ -71,6 +72,8 @@ pub enum LabError {
         message: String,
         /// What the key takes, in words.
         accepts: String,
+        /// The nearest of the words that it takes.
+        nearest: Option<String>,
         /// Where.
         origin: Origin,
     },
@@ -154,7 +157,7 @@ pub enum LabError {
         /// What is wrong.
         error: NetworkError,
         /// The file that describes it, when there is one.
-        source: Option<Source>,
+        file: Option<Source>,
     },
     /// An activation cannot be read.
     #[error(transparent)]
@@ -165,6 +168,9 @@ pub enum LabError {
     /// Theory has no answer at all.
     #[error(transparent)]
     Theory(#[from] TheoryError),
+    /// The simulation was not started.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// A stored answer or a job is not of the shape that the experiment writes.
     #[error("the answer to job `{job}` cannot be read: {message}")]
     Answer {
@@ -229,6 +235,6 @@ pub enum LabError {
 
 impl From<NetworkError> for LabError {
     fn from(error: NetworkError) -> LabError {
-        LabError::Network { error, source: None }
+        LabError::Network { error, file: None }
     }
 }

@@ -1,1 +1,168 @@
-//! See the crate's page.
+//! What a word means: a finding's code, a symbol, a command, an activation, a data set.
+//!
+//! Nothing is written twice: checks bring their page, symbols come from the report's glossary, commands from the doc
+//! comments of their specifications, activations and data sets from their tables.
+
+use carnot_net::activation::table::{Row, TABLE as ACTIVATIONS};
+use carnot_net::dataset::TABLE as DATA;
+use carnot_report::glossary::{ENTRIES, Entry};
+use carnot_report::report::{Headline, Line, Report, Tone};
+
+use crate::checks::PAGES;
+use crate::error::LabError;
+use crate::experiments::VERBS;
+use crate::experiments::question::Verb;
+use crate::spec::keys::{Key, first_paragraph, keys};
+use crate::spec::nearest;
+
+/// The five parts that a check says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckPage {
+    /// `S101`.
+    pub code: &'static str,
+    /// `inputs-merge`.
+    pub name: &'static str,
+    /// What it sees.
+    pub sees: &'static str,
+    /// Why it matters.
+    pub matters: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Theory and its source.
+    pub theory: &'static str,
+    /// When to ignore it.
+    pub ignore: &'static str,
+}
+
+/// What is known about a word.
+///
+/// # Errors
+/// [`LabError::UnknownWord`] with the nearest word.
+pub fn explain(word: &str) -> Result<Report, LabError> {
+    let lower = word.trim().to_lowercase();
+    let is = |known: &str| known.to_lowercase() == lower;
+    if let Some(page) = PAGES.iter().find(|page| is(page.code) || is(page.name)) {
+        return Ok(check(page));
+    }
+    if let Some(entry) =
+        ENTRIES.iter().find(|entry| is(entry.name) || entry.symbol == word.trim() || is(entry.title))
+    {
+        return Ok(symbol(entry));
+    }
+    if let Some(verb) = VERBS.iter().find(|verb| is(verb.verb())) {
+        return Ok(command(*verb));
+    }
+    if let Some(row) =
+        ACTIVATIONS.iter().find(|row| is(row.name) || row.aliases.iter().any(|alias| is(alias)))
+    {
+        return Ok(activation(row));
+    }
+    if let Some(row) = DATA.iter().find(|row| is(row.name)) {
+        return Ok(said(
+            row.name,
+            "data set",
+            &[("is", row.doc.to_string()), ("use", format!("--data {}", row.name))],
+        ));
+    }
+    if let Some((verb, key)) = setting(&lower) {
+        return Ok(said(&key.name, &format!("setting of {verb}"), &lines_of(&key)));
+    }
+    let words = words();
+    let known: Vec<&str> = words.iter().map(String::as_str).collect();
+    Err(LabError::UnknownWord { word: word.into(), nearest: nearest(word.trim(), &known) })
+}
+
+/// Every word that can be explained, without aliases and settings.
+pub fn words() -> Vec<String> {
+    let checks = PAGES.iter().flat_map(|page| [page.code, page.name]);
+    let symbols = ENTRIES.iter().map(|entry| entry.name);
+    let verbs = VERBS.iter().map(|verb| verb.verb());
+    let rows = ACTIVATIONS.iter().map(|row| row.name).chain(DATA.iter().map(|row| row.name));
+    checks.chain(symbols).chain(verbs).chain(rows).map(str::to_string).collect()
+}
+
+fn said(word: &str, what: &str, lines: &[(&str, String)]) -> Report {
+    let mut report = Report::new("explain", what);
+    report.headline = Some(Headline { text: word.into(), tone: Tone::Plain });
+    report.summary = lines.iter().map(|(label, text)| Line::new(label, text.clone())).collect();
+    report
+}
+
+fn check(page: &CheckPage) -> Report {
+    let lines = [
+        ("sees", page.sees),
+        ("matters", page.matters),
+        ("do", page.remedy),
+        ("theory", page.theory),
+        ("ignore", page.ignore),
+    ];
+    said(
+        &format!("{} {}", page.code, page.name),
+        "finding",
+        &lines.map(|(label, text)| (label, text.to_string())),
+    )
+}
+
+fn symbol(entry: &Entry) -> Report {
+    let lines = [("is", entry.meaning.to_string()), ("in JSON", entry.name.to_string())];
+    said(&format!("{}, {}", entry.symbol, entry.title), "symbol", &lines)
+}
+
+fn activation(row: &Row) -> Report {
+    let mut lines = vec![("is", row.doc.to_string()), ("formula", row.formula.to_string())];
+    if !row.parameters.is_empty() {
+        let write = |p: &carnot_net::activation::table::Parameter| {
+            format!("{} = {} (from {} to {})", p.name, p.default, p.low, p.high)
+        };
+        lines.push(("with", row.parameters.iter().map(write).collect::<Vec<_>>().join(", ")));
+    }
+    if !row.aliases.is_empty() {
+        lines.push(("also", row.aliases.join(", ")));
+    }
+    lines.push(("try", format!("carnot predict 784-128x50-10 --activation {}", row.name)));
+    said(row.name, "activation", &lines)
+}
+
+fn command(verb: &dyn Verb) -> Report {
+    let doc = verb.schema()["description"].as_str().unwrap_or("").to_string();
+    let mut lines = vec![("is", first_paragraph(&doc))];
+    let more: Vec<String> = doc.split("\n\n").skip(1).map(first_paragraph).collect();
+    if !more.is_empty() {
+        lines.push(("more", more.join(" ")));
+    }
+    let flags: Vec<String> = keys(verb).iter().map(Key::flag).collect();
+    lines.push(("takes", flags.join(" ")));
+    lines.push(("try", format!("carnot {} --help", verb.verb())));
+    said(verb.verb(), "command", &lines)
+}
+
+/// A setting by its key or flag, and the first experiment that has it.
+fn setting(word: &str) -> Option<(&'static str, Key)> {
+    let name = word.trim_start_matches('-').replace('-', "_");
+    let find = |verb: &&dyn Verb| Some((verb.verb(), keys(*verb).into_iter().find(|key| key.name == name)?));
+    VERBS.iter().find_map(find)
+}
+
+fn lines_of(key: &Key) -> Vec<(&'static str, String)> {
+    let doc = key.doc.split("\n\n").map(first_paragraph).collect::<Vec<_>>().join(" ");
+    let mut lines = vec![("is", doc), ("takes", key.accepts()), ("flag", key.flag())];
+    if !key.default.is_null() && !key.is_positional() {
+        lines.push(("default", key.default.to_string()));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_explained_and_a_slip_gets_the_nearest() {
+        for word in words() {
+            let report = explain(&word).unwrap_or_else(|error| panic!("{error}"));
+            assert!(report.summary.iter().all(|line| !line.text.is_empty()), "{word}");
+        }
+        let Err(LabError::UnknownWord { nearest, .. }) = explain("chi_perpendiculer") else { panic!() };
+        assert_eq!(nearest.as_deref(), Some("chi_perpendicular"));
+    }
+}

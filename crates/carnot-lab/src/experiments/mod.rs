@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::error::LabError;
 
 pub mod question;
-use question::{Row, Verb};
+use question::Verb;
 
 /// One question Carnot can answer, as pure functions over plain data.
 ///
@@ -223,12 +223,11 @@ macro_rules! experiments {
         $( pub mod $module; )*
 
         /// Every experiment, in the order of the list of commands.
-        pub const VERBS: &[&dyn Verb] = &[ $( &Row::<$module::$experiment>::NEW ),* ];
+        pub const VERBS: &[&dyn Verb] = &[ $( &question::Row::<$module::$experiment>::NEW ),* ];
     };
 }
 
-experiments! {
-}
+experiments! {}
 
 /// The experiment of that verb.
 ///

@@ -1,0 +1,204 @@
+//! Settings, runs and the store.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use carnot_report::diagnostic::Diagnostic;
+
+use super::{Explain, at, flag, meant, network, place, told};
+use crate::error::{LabError, Origin};
+
+impl Explain for LabError {
+    fn explain(&self) -> Diagnostic {
+        let problem = self.to_string();
+        match self {
+            LabError::UnknownVerb { nearest, .. } => told(
+                "command/unknown",
+                problem,
+                meant(nearest.as_deref(), "no command has a similar name"),
+                nearest
+                    .as_ref()
+                    .map_or("carnot   lists all commands".into(), |nearest| format!("carnot {nearest}")),
+            ),
+            LabError::UnknownWord { nearest, .. } => told(
+                "explain/unknown-word",
+                problem,
+                meant(
+                    nearest.as_deref(),
+                    "codes of findings, symbols, commands, activations and data sets are explained",
+                ),
+                nearest.as_ref().map_or("carnot explain   lists all words".into(), |nearest| {
+                    format!("carnot explain {nearest}")
+                }),
+            ),
+            LabError::UnknownKey { verb, nearest, origin, .. } => placed(
+                origin,
+                told(
+                    "config/unknown-key",
+                    problem,
+                    meant(nearest.as_deref(), "no key has a similar name"),
+                    format!("carnot new {verb}   prints every key"),
+                ),
+            ),
+            LabError::WrongValue { key, accepts, nearest, origin, .. } => placed(
+                origin,
+                told(
+                    "config/wrong-value",
+                    problem,
+                    meant(nearest.as_deref(), &format!("{key} takes {accepts}")),
+                    match nearest {
+                        Some(_) => accepts.clone(),
+                        None => format!("carnot explain {key}"),
+                    },
+                ),
+            ),
+            LabError::OutOfRange { key, range, .. } => at(
+                network::setting(key),
+                told(
+                    "config/out-of-range",
+                    problem,
+                    "the value means nothing there",
+                    format!("{key} must be {range}"),
+                ),
+            ),
+            LabError::MissingKey { key, verb } => told(
+                "config/missing",
+                problem,
+                format!("the question is about a {key}, and none was given"),
+                format!("carnot {verb} 784-128x50-10"),
+            ),
+            LabError::ShorthandOnly { key } => at(
+                network::setting(key),
+                told(
+                    "config/shorthand-only",
+                    problem,
+                    "a network that is written out layer by layer says this itself",
+                    format!("leave {key} away, and change the layers in the file"),
+                ),
+            ),
+            LabError::OtherExperiment { found, asked, origin } => placed(
+                origin,
+                told(
+                    "config/other-experiment",
+                    problem,
+                    "experiments have different keys, so a file belongs to one",
+                    format!("carnot {found} FILE, or carnot new {asked} for a file of its own"),
+                ),
+            ),
+            LabError::Toml { origin, .. } => placed(
+                origin,
+                told(
+                    "config/toml",
+                    problem,
+                    "the file does not follow TOML",
+                    "carnot new predict   prints a file that does",
+                ),
+            ),
+            LabError::Spec { verb, .. } => told(
+                "config/specification",
+                problem,
+                "they were written by another version, or changed by hand",
+                format!("ask again: carnot {verb} …"),
+            ),
+            LabError::File { path, error } => told(
+                if error.kind() == ErrorKind::NotFound { "config/missing-file" } else { "config/refused" },
+                problem,
+                "the system did not give the file",
+                format!("ls -l {path}"),
+            ),
+            LabError::NotSettings { .. } => told(
+                "config/not-settings",
+                problem,
+                "settings and networks are short TOML files",
+                "carnot new predict > net.toml   writes one",
+            ),
+            LabError::NoNetwork { nearest, .. } => at(
+                flag("NETWORK"),
+                told(
+                    "network/not-found",
+                    problem,
+                    meant(nearest.as_deref(), "no file of a similar name is there"),
+                    nearest
+                        .clone()
+                        .unwrap_or_else(|| "widths with dashes between them, as in 784-128x50-10".into()),
+                ),
+            ),
+            LabError::Network { error, file } => network::explain(error, file.as_ref()),
+            LabError::Activation(error) => error.explain(),
+            LabError::Data(error) => error.explain(),
+            LabError::Theory(error) => error.explain(),
+            LabError::Sim(error) => error.explain(),
+            LabError::Answer { .. } => told(
+                "store/points",
+                problem,
+                "the point was written by another version, or changed by hand",
+                "repeat the command with --fresh",
+            ),
+            LabError::Store { path, error, action } => store(problem, action, path, error),
+            LabError::Damaged { path, .. } => told(
+                "store/damaged",
+                problem,
+                "its spec.json was cut, changed by hand, or written by another version",
+                format!("rm -r {}, then ask again", path.display()),
+            ),
+            LabError::NoRun { runs: 0, .. } => told(
+                "store/no-run",
+                problem,
+                "there are no runs at all in this folder",
+                "carnot predict 784-128x50-10   makes one; --runs DIR looks elsewhere",
+            ),
+            LabError::NoRun { runs, .. } => told(
+                "store/no-run",
+                problem,
+                format!("none of {runs} runs has that name"),
+                "carnot runs   lists them",
+            ),
+            LabError::AmbiguousRun { matches, .. } => {
+                told("store/ambiguous-run", problem, matches.join(", "), "type more characters of its name")
+            }
+            LabError::JobFile { .. } => told(
+                "job/unreadable",
+                problem,
+                "job files are written by --jobs-to, for one version",
+                "carnot ensemble 784-128x50-10 --jobs-to jobs   writes them",
+            ),
+            LabError::Threads { .. } => {
+                told("system/threads", problem, "the system allows no more threads", "--threads 1")
+            }
+        }
+    }
+}
+
+fn placed(origin: &Origin, diagnostic: Diagnostic) -> Diagnostic {
+    Diagnostic { place: place(origin), ..diagnostic }
+}
+
+fn store(problem: String, action: &str, path: &Path, error: &std::io::Error) -> Diagnostic {
+    let kept = "what was finished before is kept, and the same command goes on from there";
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => told(
+            "store/full",
+            problem,
+            "the disk or the quota is full",
+            format!("free some space, or --runs DIR on another disk; {kept}"),
+        ),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => told(
+            "store/read-only",
+            problem,
+            "this folder may not be written to",
+            "--runs DIR   keeps results in another folder, such as --runs /tmp/runs",
+        ),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => told(
+            "store/not-a-folder",
+            problem,
+            "something that is no folder has the name of the folder of runs",
+            "--runs DIR   keeps results in another folder",
+        ),
+        _ => told(
+            "store/io",
+            problem,
+            format!("the system refused to {action} it"),
+            format!("ls -ld {}; {kept}", path.display()),
+        ),
+    }
+}

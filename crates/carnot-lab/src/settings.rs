@@ -1,0 +1,139 @@
+//! Settings that several experiments share: how a network starts, and the data it sees.
+
+use carnot_net::dataset::{self, Dataset, Options, Scaling};
+use carnot_net::hyper::{LayerInit, Scheme};
+use carnot_net::network::Network;
+use carnot_net::plan::Plan;
+use carnot_theory::initial::{Initial, activations, initial};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::LabError;
+
+/// How the weights of a network start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct InitSettings {
+    /// How weights and biases start.
+    pub init: Scheme,
+    /// Weight variance times fan-in of every layer, instead of the rule's. Default: by the rule.
+    pub c_w: Option<f64>,
+    /// Bias variance of every layer, instead of the rule's. Default: by the rule.
+    pub c_b: Option<f64>,
+}
+
+impl InitSettings {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`LabError::OutOfRange`].
+    pub fn check(&self) -> Result<(), LabError> {
+        for (key, value) in [("c_w", self.c_w), ("c_b", self.c_b)] {
+            let Some(value) = value else { continue };
+            if !(0.0..=1e6).contains(&value) {
+                let range = "between 0 and 1000000".into();
+                return Err(LabError::OutOfRange { key, value: value.to_string(), range });
+            }
+        }
+        Ok(())
+    }
+
+    /// The variances of every layer with weights.
+    ///
+    /// # Errors
+    /// When an activation cannot be averaged.
+    pub fn initial(&self, plan: &Plan) -> Result<Initial, LabError> {
+        Ok(initial(plan, self.init, self.c_w, self.c_b)?)
+    }
+
+    /// In a sentence: `critical init`, or `C_W = 1.5, C_b = 0`.
+    pub fn words(&self) -> String {
+        match (self.c_w, self.c_b) {
+            (None, None) => self.init.words().to_string(),
+            (Some(c_w), Some(c_b)) => format!("C_W = {c_w}, C_b = {c_b}"),
+            (Some(c_w), None) => format!("{} with C_W = {c_w}", self.init.words()),
+            (None, Some(c_b)) => format!("{} with C_b = {c_b}", self.init.words()),
+        }
+    }
+}
+
+/// The network in few words: `784-128x50-10, tanh`.
+pub fn network_words(network: &Network) -> String {
+    let Ok(plan) = Plan::new(network) else { return "an impossible network".into() };
+    let names: Vec<String> = activations(&plan).into_iter().map(|activation| activation.name).collect();
+    let shape = shape_words(&plan);
+    if names.is_empty() { format!("{shape}, linear") } else { format!("{shape}, {}", names.join(" and ")) }
+}
+
+/// Widths with repeats counted: `784-128x50-10`; skips and norms are named behind it.
+fn shape_words(plan: &Plan) -> String {
+    let mut widths: Vec<(usize, usize)> = Vec::new();
+    for site in plan.read_sites() {
+        match widths.last_mut() {
+            Some((width, count)) if *width == site.output.width() => *count += 1,
+            _ => widths.push((site.output.width(), 1)),
+        }
+    }
+    let word = |(width, count): &(usize, usize)| {
+        if *count == 1 { width.to_string() } else { format!("{width}x{count}") }
+    };
+    let widths: Vec<String> = widths.iter().map(word).collect();
+    let mut words = format!("{}-{}", plan.input, widths.join("-"));
+    let kinds: Vec<&str> = plan.all().iter().map(|site| site.layer.kind()).collect();
+    for (kind, called) in [("conv", "convolutions"), ("residual", "skips"), ("norm", "norms")] {
+        if kinds.contains(&kind) {
+            words.push_str(&format!(" with {called}"));
+        }
+    }
+    words
+}
+
+/// The data a network is judged on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DataSettings {
+    /// Data: digits (embedded), mixture, parity, teacher, mnist1d, or a file (IDX, NPY, NPZ, CSV, safetensors).
+    pub data: Option<String>,
+    /// How inputs are scaled. Default: the data set's own choice.
+    pub scaling: Option<Scaling>,
+    /// Column or array that holds the labels, where it cannot be guessed.
+    pub label: Option<String>,
+    /// Number of samples of a generated data set. Default: 5000.
+    pub samples: Option<usize>,
+}
+
+impl DataSettings {
+    /// Reads the data, in the shape that a network takes.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data, and [`LabError::DataShape`] when the network cannot take them.
+    pub fn open(&self, plan: &Plan, seed: u64) -> Result<Option<Dataset>, LabError> {
+        let Some(spec) = &self.data else { return Ok(None) };
+        let generated = ["mixture", "parity", "teacher"].contains(&spec.as_str());
+        let options = Options {
+            seed,
+            samples: self.samples,
+            scaling: self.scaling,
+            label: self.label.clone(),
+            dimension: generated.then(|| plan.input.len()),
+            classes: (spec == "mixture" || spec == "teacher").then(|| plan.output().len()),
+            ..Options::default()
+        };
+        let data = dataset::open(spec, &options)?;
+        if data.width() != plan.input.len() {
+            return Err(LabError::DataShape {
+                data: spec.clone(),
+                sample: data.shape.clone(),
+                network: plan.input.sizes().to_vec(),
+            });
+        }
+        Ok(Some(data.reshaped(plan.input.sizes())?))
+    }
+}
+
+/// The variances of a network, all alike or not: `C_W = 0.333, C_b = 0.0026`.
+pub fn variances(layers: &[LayerInit]) -> (f64, f64) {
+    // The typical layer: the one in the middle, past the first and before the head.
+    let middle = layers[layers.len() / 2];
+    (middle.c_w, middle.c_b)
+}

@@ -1,0 +1,147 @@
+//! The settings by which every experiment names a network. A specification takes them in with `#[serde(flatten)]`.
+
+use std::borrow::Cow;
+
+use carnot_net::activation::Activation;
+use carnot_net::layers::norm::Kind;
+use carnot_net::network::Network;
+use carnot_net::plan::Plan;
+use carnot_net::shorthand::{self, Style};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::error::LabError;
+
+/// Activation of a shorthand when none is asked for.
+pub const ACTIVATION: &str = "relu";
+
+/// A network, as a person gives it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NetworkSettings {
+    /// The network: a shorthand such as 784-128x50-10 (input, 50 hidden layers of 128, output), or a TOML file.
+    ///
+    /// In a TOML file it may also be a table with `input` (sizes of one sample) and `layers`.
+    pub network: NetworkChoice,
+    /// Activation of a shorthand's hidden layers: a name such as tanh, relu or gelu, or a formula in z. Default: relu.
+    pub activation: Option<String>,
+    /// Strength of a skip around each hidden layer of a shorthand, z' = W σ(z) + b + strength z. Default: no skips.
+    pub residual: Option<f64>,
+    /// Normalisation in front of each activation of a shorthand. Default: none.
+    pub norm: Option<NormChoice>,
+}
+
+/// Normalisation of a layer's preactivations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormChoice {
+    /// Mean and variance over a layer's units.
+    Layer,
+    /// Mean square over a layer's units.
+    Rms,
+}
+
+/// A shorthand, or the network written out. Resolving turns the first into the second.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum NetworkChoice {
+    /// `784-128x50-10`.
+    Shorthand(String),
+    /// Input and layers.
+    Network(Network),
+}
+
+impl Default for NetworkChoice {
+    fn default() -> NetworkChoice {
+        NetworkChoice::Shorthand(String::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for NetworkChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NetworkChoice, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(NetworkChoice::Shorthand(text)),
+            table => {
+                serde_json::from_value(table).map(NetworkChoice::Network).map_err(serde::de::Error::custom)
+            }
+        }
+    }
+}
+
+impl JsonSchema for NetworkChoice {
+    fn schema_name() -> Cow<'static, str> {
+        "Network".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "description": "A shorthand such as 784-128x50-10." },
+                {
+                    "type": "object",
+                    "description": "The network written out.",
+                    "required": ["input", "layers"],
+                    "properties": {
+                        "input": { "type": "array", "items": { "type": "integer", "minimum": 1 } },
+                        "layers": { "type": "array", "items": { "type": "object" } }
+                    }
+                }
+            ]
+        })
+    }
+}
+
+impl NetworkSettings {
+    /// The same network written out, checked from input to output; the settings of shorthands are used up.
+    ///
+    /// # Errors
+    /// A shorthand or an activation that cannot be read, shapes that do not fit, sizes that no machine holds, and
+    /// settings of shorthands beside a network that is written out.
+    pub fn resolve(self) -> Result<NetworkSettings, LabError> {
+        let network = match &self.network {
+            NetworkChoice::Shorthand(text) => shorthand::parse(text, &self.style()?)?,
+            NetworkChoice::Network(network) => {
+                self.refuse_shorthand_settings()?;
+                network.clone()
+            }
+        };
+        Plan::new(&network)?;
+        Ok(NetworkSettings { network: NetworkChoice::Network(network), ..NetworkSettings::default() })
+    }
+
+    /// The network of resolved settings.
+    pub fn network(&self) -> &Network {
+        match &self.network {
+            NetworkChoice::Network(network) => network,
+            NetworkChoice::Shorthand(_) => {
+                unreachable!("settings are resolved before an experiment sees them")
+            }
+        }
+    }
+
+    fn style(&self) -> Result<Style, LabError> {
+        if let Some(strength) = self.residual.filter(|strength| !strength.is_finite()) {
+            let range = "a finite number".into();
+            return Err(LabError::OutOfRange { key: "residual", value: strength.to_string(), range });
+        }
+        let norm = self.norm.map(|norm| match norm {
+            NormChoice::Layer => Kind::Layer,
+            NormChoice::Rms => Kind::Rms,
+        });
+        let activation = Activation::parse(self.activation.as_deref().unwrap_or(ACTIVATION))?;
+        Ok(Style { activation, residual: self.residual, norm })
+    }
+
+    fn refuse_shorthand_settings(&self) -> Result<(), LabError> {
+        let given = [
+            ("activation", self.activation.is_some()),
+            ("residual", self.residual.is_some()),
+            ("norm", self.norm.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((key, _)) => Err(LabError::ShorthandOnly { key }),
+            None => Ok(()),
+        }
+    }
+}
