@@ -4,6 +4,9 @@
 //! conformance tests follow from its formula.
 
 pub mod closed;
+mod gelu;
+mod geometry;
+mod monomial;
 pub mod table;
 
 use carnot_math::formula::{Formula, FormulaError};
