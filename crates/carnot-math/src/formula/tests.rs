@@ -210,3 +210,99 @@ fn a_formula_of_four_thousand_bytes_takes_little_time() {
     f(&format!("z{}", "*z".repeat(2000)));
     assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
 }
+
+mod random {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: &[&str] = &[
+        "z", "x", "1", "0", "2.5", "1e3", "e", "pi", "+", "-", "*", "/", "^", "(", ")", ",", "<", ">=",
+        "exp(", "tanh(", "max(", "if(z<", "gelu(", "silu(", "abs(", "sqrt(", "ln(", "sign(", "clip(z,",
+        "sin(", " ", "erf(", "step(", "²", "tahn(", "1e999",
+    ];
+
+    /// A text that is a formula, nested up to a few levels.
+    fn formula() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("z".to_owned()),
+            (-3.0..3.0f64).prop_map(|c| format!("({c:.2})")),
+            Just("0.5".to_owned())
+        ];
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            let unary = prop::sample::select(
+                &["tanh", "gelu", "silu", "sin", "abs", "sigmoid", "softplus", "erf", "step", "relu"][..],
+            );
+            let binary = prop::sample::select(&[" + ", " - ", " * ", " / "][..]);
+            prop_oneof![
+                (unary, inner.clone()).prop_map(|(f, u)| format!("{f}({u})")),
+                (inner.clone(), binary, inner.clone()).prop_map(|(a, o, b)| format!("({a}{o}{b})")),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("max({a}, {b})")),
+                (inner.clone(), inner.clone(), inner.clone(), inner)
+                    .prop_map(|(a, b, c, d)| format!("if({a} < {b}, {c}, {d})")),
+            ]
+        })
+    }
+
+    fn everything(f: &Formula) {
+        let _ = (
+            f.latex().len(),
+            f.c_source().len(),
+            f.jet(0.3),
+            f.value(-1e300),
+            f.one_sided(0.0, -1),
+            f.closed_text(),
+        );
+        let (mut value, mut slope) = ([0f32; 3], [0f32; 3]);
+        f.values_and_slopes(&[0.1, -2.0, 1e20], &mut value, &mut slope);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}") {
+            if let Ok(f) = Formula::parse(&text) {
+                everything(&f);
+            }
+        }
+
+        #[test]
+        fn no_sequence_of_pieces_panics(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..25)) {
+            match Formula::parse(&pieces.concat()) {
+                Ok(f) => everything(&f),
+                Err(error) => {
+                    prop_assert!(error.at.start <= error.at.end && error.at.end <= error.text.len());
+                    prop_assert!(error.text.is_char_boundary(error.at.start) && error.text.is_char_boundary(error.at.end));
+                    prop_assert!(!error.to_string().is_empty());
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn values_jets_and_slices_agree(text in formula(), z in -6.0..6.0f64) {
+            let Ok(f) = Formula::parse(&text) else { return Ok(()) };
+            let (value, jet) = (f.value(z), f.jet(z));
+            let (mut values, mut slopes) = ([0.0], [0.0]);
+            f.values_and_slopes(&[z], &mut values, &mut slopes);
+            let close = |a: f64, b: f64| a == b || !a.is_finite() || !b.is_finite() || (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs()));
+            prop_assert!(close(value, jet[0]), "{} at {}: value {} jet {}", text, z, value, jet[0]);
+            prop_assert!(close(value, values[0]), "{} at {}: value {} slice {}", text, z, value, values[0]);
+            prop_assert!(close(jet[1], slopes[0]), "{} at {}: slope {} slice {}", text, z, jet[1], slopes[0]);
+            prop_assert!(f.kinks().windows(2).all(|k| k[0].at < k[1].at));
+        }
+    }
+}
+
+#[test]
+fn nested_doublings_stay_linear_in_time_and_text() {
+    let nested = (0..60)
+        .fold("z".to_owned(), |inner, k| format!("{}({inner})", if k % 2 == 0 { "gelu" } else { "silu" }));
+    let start = std::time::Instant::now();
+    let f = f(&nested);
+    assert!(f.c_source().len() < 40_000 && f.latex().len() < 5_000 && f.value(0.5).is_finite());
+    assert!(start.elapsed().as_secs_f64() < 1.0);
+}
