@@ -1,1 +1,53 @@
-//! carnot-theory
+//! From a network to predictions, without a random number: same input, same bits.
+//!
+//! The source of most of it is Roberts, Yaida, Hanin, *The Principles of Deep Learning Theory* (PDLT, arXiv:2106.10165).
+//! Everything is f64. What theory cannot know is [`error::Unknown`], with the reason, never NaN.
+//!
+//! | question | module |
+//! |---|---|
+//! | Gaussian averages of an activation, one input | [`moments`] |
+//! | two inputs, kernels and tangent kernels of many | [`pair`] |
+//! | which initialisation is critical, or why none | [`criticality`] |
+//! | order and chaos, depth scales, edge of chaos | [`phases`], [`angle`] |
+//! | fluctuations over seeds at order 1/n, one input | [`finite_width`], [`deep_linear`] |
+//! | the same for several inputs, every tensor | [`tensors`] |
+//! | learning rates per layer, largest stable rate | [`tangent`] |
+//! | predictions after Bayesian inference or kernel descent | [`inference`] |
+//! | mean prediction of trained networks at order 1/n | [`training`] |
+//! | entropy, mutual information, best aspect ratio | [`information`] |
+//! | skip paths | [`residual`] |
+//! | transformers, convolutions, normalisation | [`transformer`], [`convolution`], [`normalization`] |
+//! | scaling with width and depth | [`parametrization`] |
+//! | singular values of the Jacobian | [`isometry`] |
+//! | advice for a plan | [`recommend`] |
+//!
+//! This crate must never know random numbers, clocks or files.
+
+pub mod angle;
+mod averages;
+pub mod convolution;
+pub mod criticality;
+pub mod deep_linear;
+pub mod error;
+pub mod finite_width;
+pub mod forecast;
+pub mod inference;
+pub mod information;
+pub mod initial;
+pub mod isometry;
+pub mod layer;
+mod matrix;
+pub mod moments;
+pub mod normalization;
+mod origin;
+pub mod pair;
+pub mod parametrization;
+pub mod phases;
+pub mod recommend;
+pub mod residual;
+pub mod shape_of;
+pub mod tangent;
+mod tensor_step;
+pub mod tensors;
+pub mod training;
+pub mod transformer;
