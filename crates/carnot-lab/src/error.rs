@@ -165,6 +165,16 @@ pub enum LabError {
     /// Data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A sample of another size than the network takes.
+    #[error("a sample of {data} has {} numbers, the network takes {}", sample.iter().product::<usize>(), network.iter().product::<usize>())]
+    DataShape {
+        /// The data.
+        data: String,
+        /// Shape of one sample.
+        sample: Vec<usize>,
+        /// Shape that the network takes.
+        network: Vec<usize>,
+    },
     /// Theory has no answer at all.
     #[error(transparent)]
     Theory(#[from] TheoryError),

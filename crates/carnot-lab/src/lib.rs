@@ -24,5 +24,8 @@ pub mod error;
 pub mod experiments;
 pub mod explain;
 pub mod jobs;
+pub mod present;
+pub mod remedy;
+pub mod settings;
 pub mod spec;
 pub mod store;

@@ -12,6 +12,7 @@ use crate::residual::{ResidualScales, residual_table};
 use crate::shape_of::{Step, Steps, steps};
 use carnot_net::error::Unknown as Lost;
 use carnot_net::kernel::{Gram, Kernel};
+use carnot_net::layers::LayerRule;
 use carnot_net::observables;
 use carnot_net::plan::{Plan, Site, Theory, backward_gains, propagate_site};
 use carnot_net::reading::{Labels, Reading, merge_positions};

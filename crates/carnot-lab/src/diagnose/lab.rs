@@ -126,6 +126,12 @@ impl Explain for LabError {
             LabError::Network { error, file } => network::explain(error, file.as_ref()),
             LabError::Activation(error) => error.explain(),
             LabError::Data(error) => error.explain(),
+            LabError::DataShape { data, sample, network } => told(
+                "data/shape",
+                problem,
+                format!("samples of {data} are {sample:?}, the network was made for {network:?}"),
+                format!("let the network start with {}, as in {}-128x10-10", sample.iter().product::<usize>(), sample.iter().product::<usize>()),
+            ),
             LabError::Theory(error) => error.explain(),
             LabError::Sim(error) => error.explain(),
             LabError::Answer { .. } => told(
