@@ -123,7 +123,7 @@ fn profiles() -> Vec<Profile> {
     let mut measured = Profile::new("measured", 0, layers());
     measured.insert("kernel", Column::measured("K", &kernel(), &scaled(&kernel(), 0.02)));
     let errors: Vec<f64> = correlation().iter().map(|c| 0.002 + 0.02 * c * (1.0 - c)).collect();
-    measured.insert("correlation", Column::measured("corr", &correlation(), &errors).with_healthy(0.0, 0.5));
+    measured.insert("correlation", Column::measured("corr", &correlation(), &errors).with_healthy(0.0, 0.3));
     let gradients = Column::measured("∇", &gradient(), &scaled(&gradient(), 0.05)).with_log();
     measured.insert("gradient", gradients.with_healthy(0.1, 10.0));
     let mut chi_measured: Vec<Option<f64>> = chi.iter().map(|chi| Some(chi * 1.01)).collect();
@@ -360,8 +360,8 @@ pub fn check() -> Report {
     report.findings = findings();
     report.profiles = profiles();
     report.code = vec![
-        Snippet { label: "PyTorch".into(), text: "import carnot\n\ncarnot.init_(model)                 # std 1/√fan_in, bias 0\noptimizer = torch.optim.SGD(model.parameters(), lr=0.01)".into() },
-        Snippet { label: "JAX".into(), text: "init = jax.nn.initializers.variance_scaling(1.0, \"fan_in\", \"normal\")".into() },
+        Snippet { label: "PyTorch".into(), text: "import carnot\n\ncarnot.init_(model)   # std 1/√fan_in, bias 0\noptimizer = torch.optim.SGD(model.parameters(), lr=0.01)".into() },
+        Snippet { label: "JAX".into(), text: "init = jax.nn.initializers.variance_scaling(\n    1.0, \"fan_in\", \"normal\")".into() },
         Snippet { label: "config".into(), text: "[init]\nscheme = \"critical\"\n\n[train]\nrate = 0.01".into() },
     ];
     report.coverage = Some(Coverage {

@@ -50,6 +50,11 @@ pub fn decimals(value: f64, decimals: usize) -> String {
     if value.is_finite() { fixed(value, decimals as i32) } else { "–".into() }
 }
 
+/// A position on an axis: whole numbers, such as layers and widths, as they are; others to three digits.
+pub fn position(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < LARGE { format!("{value:.0}") } else { significant(value, 3) }
+}
+
 /// A share as percent with at most two significant digits below ten: `51 %`, `6.4 %`.
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;

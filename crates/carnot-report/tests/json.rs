@@ -39,6 +39,11 @@ fn every_report_follows_the_schema() {
 }
 
 #[test]
+fn the_schema_changes_only_on_purpose() {
+    insta::assert_json_snapshot!("schema", json::schema());
+}
+
+#[test]
 fn the_schema_refuses_what_is_wrong() {
     let schema = json::schema();
     let good: Value = serde_json::from_str(&json::to_string(&example::check())).expect("JSON");

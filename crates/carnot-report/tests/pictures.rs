@@ -90,7 +90,7 @@ fn a_logarithmic_axis_says_so_and_counts_what_it_hides() {
     ));
     let drawn = svg::render(&chart);
     assert!(drawn.contains("K (log)"));
-    assert!(drawn.contains("1 values ≤ 0 are not shown"));
+    assert!(drawn.contains("1 value ≤ 0 is not shown"));
 }
 
 #[test]
@@ -101,10 +101,7 @@ fn every_position_has_one_spot_that_says_all_its_values() {
     let words: Vec<String> = svg::spots(&chart).into_iter().map(|spot| spot.words).collect();
     assert_eq!(
         words,
-        [
-            "layer 1.00: measured 0.330 ± 0.007, theory 0.334",
-            "layer 2.00: measured 0.072 ± 0.001, theory 0.0733"
-        ]
+        ["layer 1: measured 0.330 ± 0.007, theory 0.334", "layer 2: measured 0.072 ± 0.001, theory 0.0733"]
     );
 }
 

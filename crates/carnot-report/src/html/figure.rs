@@ -24,8 +24,7 @@ pub fn figure(chart: &Chart) -> String {
 /// A map as a figure.
 pub fn map(map: &Map) -> String {
     format!(
-        "<figure class=\"map\">\n<h3>{}</h3>\n{}{}<figcaption>{}</figcaption>\n</figure>\n",
-        words::linked(&map.title),
+        "<figure class=\"map\">\n{}{}<figcaption>{}</figcaption>\n</figure>\n",
         map_legend(map),
         svg::map(map),
         words::linked(&map.caption),
@@ -81,7 +80,7 @@ fn behind(chart: &Chart) -> String {
     let row = |&place: &f64| {
         let cells: String =
             chart.series.iter().map(|series| format!("<td>{}</td>", reading(series, place))).collect();
-        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", number::significant(place, 3))
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", number::position(place))
     };
     let rows: String = places.iter().map(row).collect();
     format!(

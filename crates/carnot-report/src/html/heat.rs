@@ -60,7 +60,7 @@ fn map_row(row: &Stress, readings: &Profile, theory: Option<&Profile>, is_first:
         })
         .collect();
     format!(
-        "<tr data-name=\"{}\"><th scope=\"row\">{} {}</th>{cells}</tr>\n",
+        "<tr data-name=\"{}\"><th scope=\"row\"><span class=\"title\">{} </span>{}</th>{cells}</tr>\n",
         text(&row.name),
         text(title),
         words::heading(&row.symbol)

@@ -21,7 +21,7 @@ use escape::text;
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// Largest file in bytes; recordings with more steps are thinned until they fit, and the page says so.
-const LARGEST: usize = 2_000_000;
+const LARGEST: usize = 1_900_000;
 
 /// The report as one HTML file.
 pub fn render(report: &Report) -> String {
@@ -41,10 +41,10 @@ fn page(report: &Report, note: Option<&str>) -> String {
     let blocks: String = [
         verdict::block(report),
         pictures(report),
+        tables::others(report),
         heat::block(report),
         findings::block(report),
         tables::better(report),
-        tables::others(report),
         layers::block(report),
         measured::block(report, note),
         words::glossary(),

@@ -12,7 +12,9 @@ pub fn better(report: &Report) -> String {
         .sections
         .iter()
         .filter_map(|section| match section {
-            Section::Table(table) if table.role == Role::Comparison => Some(self::table(table, None, report)),
+            Section::Table(table) if table.role == Role::Comparison => {
+                Some(format!("<div class=\"block\">{}</div>\n", self::table(table, None, report)))
+            }
             _ => None,
         })
         .collect();
@@ -32,31 +34,41 @@ pub fn better(report: &Report) -> String {
     section("better", "What would be better", &format!("<div class=\"better\">{tables}{code}</div>\n"))
 }
 
-/// Whatever else the command has to show, in its order.
+/// Whatever else the command has to show, in its order. A single title becomes the heading of them all.
 pub fn others(report: &Report) -> String {
     let has_profiles = !report.profiles.is_empty();
-    let blocks: String = report
-        .sections
-        .iter()
-        .filter(|section| is_other(section, has_profiles))
-        .map(|section| match section {
-            Section::Text(prose) => {
-                let title = if prose.title.is_empty() {
-                    String::new()
-                } else {
-                    format!("<h3>{}</h3>\n", text(&prose.title))
-                };
-                let lines: String =
-                    prose.text.lines().map(|line| format!("<p>{}</p>\n", words::linked(line))).collect();
-                format!("{title}{lines}")
-            }
-            Section::Table(table) => self::table(table, None, report),
-            Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths), report),
-            Section::Map(map) => figure::map(map),
-            Section::Chart(_) | Section::Sparklines(_) => String::new(),
-        })
-        .collect();
-    if blocks.is_empty() { String::new() } else { section("numbers", "Numbers", &blocks) }
+    let shown: Vec<&Section> =
+        report.sections.iter().filter(|section| is_other(section, has_profiles)).collect();
+    let titles: Vec<&str> = shown.iter().filter_map(|section| title(section)).collect();
+    let blocks: String = shown.iter().map(|section| block(section, titles.len() == 1, report)).collect();
+    let heading = if let [only] = titles.as_slice() { only } else { "Numbers" };
+    if blocks.is_empty() { String::new() } else { section("numbers", heading, &blocks) }
+}
+
+fn title(section: &Section) -> Option<&str> {
+    let title = match section {
+        Section::Text(prose) => &prose.title,
+        Section::Table(table) => &table.title,
+        Section::Bars(bars) => &bars.table.title,
+        Section::Map(map) => &map.title,
+        Section::Chart(_) | Section::Sparklines(_) => return None,
+    };
+    (!title.is_empty()).then_some(title)
+}
+
+fn block(section: &Section, is_titled: bool, report: &Report) -> String {
+    let heading =
+        title(section).filter(|_| !is_titled).map_or_else(String::new, |t| format!("<h3>{}</h3>\n", text(t)));
+    let body = match section {
+        Section::Text(prose) => {
+            prose.text.lines().map(|line| format!("<p>{}</p>\n", words::linked(line))).collect()
+        }
+        Section::Table(table) => self::table(table, None, report),
+        Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths), report),
+        Section::Map(map) => figure::map(map),
+        Section::Chart(_) | Section::Sparklines(_) => String::new(),
+    };
+    format!("<div class=\"block\">{heading}{body}</div>\n")
 }
 
 fn table(table: &Table, lengths: Option<&[Option<f64>]>, report: &Report) -> String {
@@ -87,7 +99,9 @@ fn table(table: &Table, lengths: Option<&[Option<f64>]>, report: &Report) -> Str
             let length =
                 lengths.get(at).copied().flatten().filter(|l| *l > 0.0 && l.is_finite()).unwrap_or(0.0);
             let share = if longest > 0.0 { 100.0 * length / longest } else { 0.0 };
-            cells += &format!("<td class=\"bar\"><i style=\"width:{share:.1}%\"></i></td>");
+            let bar =
+                if share > 0.0 { format!("<i style=\"width:{share:.1}%\"></i>") } else { String::new() };
+            cells += &format!("<td class=\"bar\">{bar}</td>");
         }
         if marked {
             cells += &format!(
@@ -98,15 +112,13 @@ fn table(table: &Table, lengths: Option<&[Option<f64>]>, report: &Report) -> Str
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = (0..table.rows.len()).map(row).collect();
-    let title =
-        if table.title.is_empty() { String::new() } else { format!("<h3>{}</h3>\n", text(&table.title)) };
     let caption = if table.caption.is_empty() {
         String::new()
     } else {
         format!("<p class=\"caption\">{}</p>\n", words::linked(&table.caption))
     };
     format!(
-        "<div class=\"block\">{title}<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n{caption}</div>\n"
+        "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n{caption}"
     )
 }
 

@@ -6,10 +6,11 @@ use crate::report::{Line, Report};
 
 /// What was asked, the verdict, and the lines under it.
 pub fn block(report: &Report) -> String {
+    // Without a verdict the subject is the first heading, and is not said twice.
+    let subject = if report.first_line().is_some() { text(&report.subject) } else { String::new() };
     let asked = format!(
-        "<p class=\"asked\"><span>carnot {}</span> <span>{}</span></p>\n",
-        text(&report.command),
-        text(&report.subject)
+        "<p class=\"asked\"><span>carnot {}</span> <span>{subject}</span></p>\n",
+        text(&report.command)
     );
     let answer = match report.first_line() {
         Some((line, tone)) => format!("<h1 class=\"{}\">{}</h1>\n", words::tone(tone), text(&line)),

@@ -10,11 +10,23 @@ pub fn linked(prose: &str) -> String {
     let mut linked = String::new();
     let mut rest = prose;
     while let Some((at, entry)) = next_symbol(rest) {
-        linked += &escape::text(&rest[..at]);
+        linked += &whole_numbers(&rest[..at]);
         linked += &link(entry);
         rest = &rest[at + entry.symbol.len()..];
     }
-    linked + &escape::text(rest)
+    linked + &whole_numbers(rest)
+}
+
+/// Escaped text in which a power of ten such as `5e-13` is not broken over two lines.
+fn whole_numbers(prose: &str) -> String {
+    let is_power = |word: &str| {
+        word.split_once("e-").is_some_and(|(before, _)| before.ends_with(|c: char| c.is_ascii_digit()))
+    };
+    let write = |word: &str| match is_power(word) {
+        true => format!("<span class=\"whole\">{}</span>", escape::text(word)),
+        false => escape::text(word),
+    };
+    prose.split_inclusive(' ').map(write).collect()
 }
 
 /// Prose that is about one observable: its symbol links to the glossary even where it is a single letter.

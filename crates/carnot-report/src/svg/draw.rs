@@ -49,7 +49,10 @@ pub fn chart(chart: &Chart, x: &Scale, y: &Scale) -> String {
             return;
         }
         if x.hidden + y.hidden > 0 {
-            let words = format!("{} values ≤ 0 are not shown", x.hidden + y.hidden);
+            let words = match x.hidden + y.hidden {
+                1 => "1 value ≤ 0 is not shown".to_string(),
+                n => format!("{n} values ≤ 0 are not shown"),
+            };
             text(root, &words, (RIGHT, TOP - 12.0), HPos::Right, VPos::Center);
         }
         let plane = root.clone().apply_coord_spec(Cartesian2d::new(

@@ -90,7 +90,7 @@ fn spot(chart: &Chart, place: f64, x: &Scale, y: &Scale) -> Option<Spot> {
     Some(Spot {
         left: draw::left(x, place),
         top: draw::top(y, top.1),
-        words: format!("{} {}: {}", name(&chart.x), number::significant(place, 3), words.join(", ")),
+        words: format!("{} {}: {}", name(&chart.x), number::position(place), words.join(", ")),
     })
 }
 
@@ -139,7 +139,7 @@ fn heights(series: &Series, at: usize) -> Vec<f64> {
 pub fn colour(ink: Ink) -> &'static str {
     match ink {
         Ink::Theory => "#1F5FA8",
-        Ink::Data => "#C2571A",
+        Ink::Data => "#BF551A",
         Ink::Context => "#8A919C",
     }
 }
