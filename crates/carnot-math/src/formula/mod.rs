@@ -18,9 +18,13 @@ mod expression;
 mod jet;
 mod kinks;
 mod latex;
+mod lower;
 mod parse;
 mod program;
+mod simple;
 mod slices;
+#[cfg(test)]
+mod slices_tests;
 mod tape;
 #[cfg(test)]
 mod tests;

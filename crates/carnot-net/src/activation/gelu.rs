@@ -40,6 +40,9 @@ pub(super) fn distance(at: &Geometry) -> f64 {
         let single = |k: f64| pair(k, k, k, 0.0).ss;
         return single(a) + single(b) - 2.0 * pair(a, b, c, determinant).ss;
     }
+    if a + b == 0.0 {
+        return 0.0;
+    }
     let root = geometric_mean(a, b);
     let lost = |t: f64| pair(a, b, root - t, t * (2.0 * root - t)).pp;
     let by_angle = 2.0 * gap * mean_over(0.0, gap, lost);

@@ -3,6 +3,9 @@
 //! exp, sine, cosine and arctangent follow Moshier's Cephes; tanh is the (13, 6) quotient used by Eigen; erf near 0 follows
 //! N. Juffa; the scaled complementary error function was fitted here in 40-digit arithmetic (relative error 4e-9).
 
+// Coefficients stand with the digits of their sources.
+#![allow(clippy::excessive_precision)]
+
 use super::Unary;
 
 /// a·b + c, fused where the processor does that in one instruction.
@@ -82,7 +85,6 @@ fn scaled_erfc<const FMA: bool>(t: f32) -> f32 {
 }
 
 #[rustfmt::skip]
-#[allow(clippy::excessive_precision)]
 const SCALED_ERFC: [f32; 11] = [5.43862880e-05, 2.60915276e-05, -5.94495970e-04, 7.17991672e-04, 4.26935544e-03, -2.43948828e-02, 7.16657266e-02, -1.50115699e-01, 2.45603815e-01, -3.26233566e-01, 1.79001153e-01];
 
 /// erf(x) for |x| < 1.
