@@ -1,1 +1,22 @@
-//! carnot-sim
+//! From a network to samples: initialise, measure, train, and do so for a thousand members at once.
+//!
+//! | module | question |
+//! |---|---|
+//! | [`initialise`] | which parameters does member m of seed s start with? |
+//! | [`measure`] | what passes through the layers of one network? |
+//! | [`ensemble`] | what does that look like over many networks? |
+//! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
+//!
+//! Every random number comes from a stream addressed by (seed, purpose, member, …), members never exchange
+//! numbers, and sums over members are taken in order: results have the same bits for any number of threads.
+//!
+//! This crate must never know what theory predicts, nor how results are shown.
+
+pub mod ensemble;
+pub mod error;
+pub mod initialise;
+pub mod loss;
+pub mod measure;
+pub mod optimizer;
+pub mod rate;
+pub mod train;

@@ -1,0 +1,212 @@
+//! A block of members that train together on one thread.
+
+use super::Training;
+use super::data::{Answers, Batches, gather_inputs, has_classes, spread};
+use super::history::{History, Point, Score, recorded};
+use crate::initialise::initialise;
+use crate::loss::Total;
+use crate::optimizer::{Rule, Step};
+use crate::rate::Group;
+use carnot_math::device::cpu;
+use carnot_math::random::Stream;
+use carnot_math::scalar::Scalar;
+use carnot_net::batch::Batch;
+use carnot_net::dataset::Dataset;
+use carnot_net::layers::Layer;
+use carnot_net::plan::Weights;
+use carnot_net::tape::{Mode, Tape, Unwatched};
+use std::ops::Range;
+
+/// Samples that are evaluated at once: enough to fill the matrix product, few enough for the cache.
+const EVALUATED_AT_ONCE: usize = 128;
+
+/// A block of members and everything they need for a step.
+pub(super) struct Block<'a, S> {
+    training: &'a Training<'a>,
+    groups: &'a [Group],
+    members: Range<u64>,
+    /// `[members, parameters]`, as the next three.
+    weights: Vec<S>,
+    gradients: Vec<S>,
+    first: Vec<S>,
+    second: Vec<S>,
+    tape: Tape<S>,
+    batches: Batches,
+    answers: Answers<S>,
+    noisy: bool,
+    totals: Vec<Total>,
+    diverged: Vec<Option<u64>>,
+}
+
+impl<'a, S: Scalar> Block<'a, S> {
+    pub(super) fn new(training: &'a Training<'a>, groups: &'a [Group], members: Range<u64>) -> Block<'a, S> {
+        let (plan, spec) = (training.plan, &training.spec);
+        let count = (members.end - members.start) as usize;
+        let memories = training.optimizer.memories();
+        let zeros = |wanted: bool| vec![S::default(); if wanted { count * plan.parameters } else { 0 }];
+        let mut weights = zeros(true);
+        for (member, part) in members.clone().zip(weights.chunks_exact_mut(plan.parameters.max(1))) {
+            initialise(plan, training.init, spec.seed, member, part);
+        }
+        Block {
+            training,
+            groups,
+            members,
+            weights,
+            gradients: zeros(true),
+            first: zeros(memories > 0),
+            second: zeros(memories > 1),
+            tape: Tape::new(Mode::Train),
+            batches: Batches::new(spec.seed, training.train.len(), spec.batch),
+            answers: Answers::new(),
+            noisy: plan.all().iter().any(|site| matches!(site.layer, Layer::Dropout(_))),
+            totals: vec![Total::default(); count],
+            diverged: vec![None; count],
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.diverged.len()
+    }
+
+    /// Trains from beginning to end.
+    pub(super) fn run(mut self, progress: &(dyn Fn(u64) + Sync)) -> Vec<History> {
+        let steps = self.training.spec.steps;
+        let before = self.evaluate(self.training.train);
+        let mut points = vec![Vec::new(); self.count()];
+        let mut done = 0;
+        for stop in recorded(steps) {
+            let mut sums = vec![0.0; self.count()];
+            let told = (steps / 100).max(1);
+            for step in done + 1..=stop {
+                self.step(step);
+                self.totals.iter().zip(&mut sums).for_each(|(total, sum)| *sum += total.loss);
+                if step % told == 0 {
+                    progress(told * self.count() as u64);
+                }
+            }
+            let share = 1.0 / ((stop - done) as f64 * self.batches.current.len() as f64);
+            for (points, sum) in points.iter_mut().zip(&sums) {
+                if sum.is_finite() {
+                    points.push(Point { step: stop, loss: sum * share });
+                }
+            }
+            done = stop;
+        }
+        let train = self.evaluate(self.training.train);
+        let test = self.training.test.map(|test| self.evaluate(test));
+        let history = |(place, points): (usize, Vec<Point>)| History {
+            member: self.members.start + place as u64,
+            before: before[place],
+            points,
+            train: train[place],
+            test: test.as_ref().map(|test| test[place]),
+            diverged: self.diverged[place].or_else(|| train[place].loss.is_none().then_some(steps + 1)),
+        };
+        points.into_iter().enumerate().map(history).collect()
+    }
+
+    /// One step of every member; leaves the losses before the update in `totals`.
+    fn step(&mut self, step: u64) {
+        if self.diverged.iter().all(Option::is_some) {
+            self.totals.fill(Total { loss: f64::NAN, correct: 0 });
+            return;
+        }
+        self.batches.advance();
+        let Training { plan, train, spec, .. } = *self.training;
+        self.answers.gather(train, &self.batches.current);
+        let batch = self.batches.current.len();
+        let mut input = self.tape.take(self.count(), batch, &plan.input);
+        let (one, others) = input.data.split_at_mut(batch * plan.input.len());
+        gather_inputs(train, &self.batches.current, one);
+        others.chunks_exact_mut(one.len()).for_each(|other| other.copy_from_slice(one));
+        if self.noisy {
+            let stream = |member| Stream::new(spec.seed, "dropout", &[member, step]);
+            self.tape.noise.clear();
+            self.tape.noise.extend(self.members.clone().map(stream));
+        }
+        let weights = Weights { data: &self.weights, stride: plan.parameters };
+        let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
+        let gradient = self.loss(outputs, batch);
+        let weights = Weights { data: &self.weights, stride: plan.parameters };
+        plan.backward(weights, gradient, &mut self.gradients, &mut self.tape, &mut Unwatched);
+        self.update(step);
+    }
+
+    /// Losses into `totals`; turns the outputs into their gradient.
+    fn loss(&mut self, outputs: Batch<S>, samples: usize) -> Batch<S> {
+        let mut gradient = self.tape.take(outputs.members, samples, &outputs.shape);
+        let size = samples * outputs.shape.len();
+        let parts = outputs.data.chunks_exact(size).zip(gradient.data.chunks_exact_mut(size));
+        for (total, (output, gradient)) in self.totals.iter_mut().zip(parts) {
+            *total = self.training.loss.of(output, samples, self.answers.wanted(), gradient);
+        }
+        self.tape.give(outputs);
+        gradient
+    }
+
+    fn update(&mut self, step: u64) {
+        let Training { plan, optimizer, spec, .. } = self.training;
+        let rate = spec.rate_at(step);
+        for member in 0..self.diverged.len() {
+            if self.diverged[member].is_none() && !self.totals[member].loss.is_finite() {
+                self.diverged[member] = Some(step);
+            }
+            if self.diverged[member].is_some() {
+                continue;
+            }
+            let own = member * plan.parameters..(member + 1) * plan.parameters;
+            let gradient = &mut self.gradients[own.clone()];
+            if let Some(most) = spec.clip {
+                let norm = cpu::sum_of_squares(gradient).sqrt();
+                if norm > most {
+                    cpu::scale(gradient, S::from_f64(most / norm));
+                }
+            }
+            let weights = &mut self.weights[own.clone()];
+            let first = self.first.get_mut(own.clone()).unwrap_or_default();
+            let second = self.second.get_mut(own).unwrap_or_default();
+            for group in self.groups {
+                let at = group.at.clone();
+                optimizer.step(Step {
+                    step,
+                    rate: rate * group.multiplier,
+                    weights: &mut weights[at.clone()],
+                    gradient: &gradient[at.clone()],
+                    first: first.get_mut(at.clone()).unwrap_or_default(),
+                    second: second.get_mut(at).unwrap_or_default(),
+                });
+            }
+        }
+    }
+
+    /// Loss and accuracy of every member on (a part of) a set, as used: without dropout.
+    fn evaluate(&mut self, data: &Dataset) -> Vec<Score> {
+        let Training { plan, spec, loss, .. } = *self.training;
+        let samples = spread(data.len(), spec.evaluate);
+        let mut sums = vec![Total::default(); self.count()];
+        (self.tape.mode, self.tape.record) = (Mode::Evaluate, false);
+        for part in samples.chunks(EVALUATED_AT_ONCE) {
+            self.answers.gather(data, part);
+            // One member at a time: the largest need no more memory here than in a step.
+            for (member, sum) in sums.iter_mut().enumerate() {
+                let mut input = self.tape.take(1, part.len(), &plan.input);
+                gather_inputs(data, part, &mut input.data);
+                let own = &self.weights[member * plan.parameters..(member + 1) * plan.parameters];
+                let weights = Weights { data: own, stride: plan.parameters };
+                let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
+                let mut scratch = self.tape.take(1, part.len(), &outputs.shape);
+                let total = loss.of(&outputs.data, part.len(), self.answers.wanted(), &mut scratch.data);
+                sum.loss += total.loss;
+                sum.correct += total.correct;
+                self.tape.give(outputs);
+                self.tape.give(scratch);
+            }
+        }
+        (self.tape.mode, self.tape.record) = (Mode::Train, true);
+        let n = samples.len() as f64;
+        let accuracy = |total: &Total| has_classes(data).then_some(total.correct as f64 / n);
+        let finite = |total: &Total| total.loss.is_finite().then_some(total.loss / n);
+        sums.iter().map(|total| Score { loss: finite(total), accuracy: accuracy(total) }).collect()
+    }
+}

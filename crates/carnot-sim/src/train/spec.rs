@@ -1,0 +1,83 @@
+//! How long and how fast to train.
+
+use crate::error::SimError;
+use serde::{Deserialize, Serialize};
+
+/// The number type a network is trained in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision: what practice uses.
+    #[default]
+    Float32,
+    /// Double precision: where theory is tested.
+    Float64,
+}
+
+/// Settings of a training run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSpec {
+    /// Number of steps, ≥ 0.
+    pub steps: u64,
+    /// Samples per step, ≥ 1; a set with fewer is used whole at every step.
+    pub batch: usize,
+    /// Global learning rate η, ≥ 0.
+    pub rate: f64,
+    /// Seed of initialisation, batches and dropout.
+    pub seed: u64,
+    /// Number type.
+    pub precision: Precision,
+    /// Steps over which the rate grows linearly from nothing; 0 for none.
+    pub warm_up: u64,
+    /// Largest norm of a member's gradient, > 0; longer ones are shortened to it.
+    pub clip: Option<f64>,
+    /// Samples of each set on which loss and accuracy are measured before and after, evenly spread over the set;
+    /// 0 for all.
+    pub evaluate: usize,
+    /// Members that share a task; changes speed, never a result. None chooses by cache size.
+    #[serde(skip)]
+    pub block: Option<usize>,
+}
+
+impl Default for TrainSpec {
+    fn default() -> TrainSpec {
+        TrainSpec {
+            steps: 150,
+            batch: 100,
+            rate: 1e-3,
+            seed: 0,
+            precision: Precision::Float32,
+            warm_up: 0,
+            clip: None,
+            evaluate: 2000,
+            block: None,
+        }
+    }
+}
+
+impl TrainSpec {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`SimError::Range`].
+    pub fn check(&self) -> Result<(), SimError> {
+        let wrong = |name, value, range| Err(SimError::Range { name, value, range });
+        if self.batch == 0 {
+            return wrong("batch", 0.0, "a whole number ≥ 1");
+        }
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return wrong("rate", self.rate, "a finite number ≥ 0");
+        }
+        match self.clip {
+            Some(clip) if !(clip.is_finite() && clip > 0.0) => wrong("clip", clip, "a finite number > 0"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Learning rate at a step, counted from 1.
+    #[must_use]
+    pub fn rate_at(&self, step: u64) -> f64 {
+        if step < self.warm_up { self.rate * step as f64 / self.warm_up as f64 } else { self.rate }
+    }
+}
