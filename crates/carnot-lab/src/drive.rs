@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use carnot_report::report::{Line, Report};
+use carnot_report::report::{Headline, Line, Report, Tone};
 use serde_json::{Value, json};
 
 use crate::error::LabError;
@@ -202,7 +202,11 @@ impl Work {
         let is_finished = self.is_complete();
         let points: Vec<Point> =
             if is_finished { self.prefix.clone() } else { self.points.iter().flatten().cloned().collect() };
-        let mut report = question.report(&points)?;
+        let mut report = if points.is_empty() && !self.jobs.is_empty() {
+            nothing_yet(question)
+        } else {
+            question.report(&points)?
+        };
         let (done, of) = (self.done(), self.jobs.len());
         stamp(&mut report, question, run);
         if !is_finished {
@@ -214,6 +218,13 @@ impl Work {
         }
         Ok(Answer { report, is_finished, done, of })
     }
+}
+
+/// What can be said before the first job has landed.
+fn nothing_yet(question: &dyn Question) -> Report {
+    let mut report = Report::new(question.verb(), &question.subject());
+    report.headline = Some(Headline { text: "NO ANSWER YET".into(), tone: Tone::Plain });
+    report
 }
 
 /// What is the same for every experiment: name, version, seed, device, command.

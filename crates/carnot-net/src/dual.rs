@@ -75,7 +75,7 @@ impl<'a> Dual<'a> {
     /// [`Unknown::Average`] when an average does not converge.
     pub fn propagate(&self, kernel: &Kernel) -> Result<Kernel, Unknown> {
         let gram = &kernel.forward;
-        let closed = self.activation.closed.is_some() && kernel.tangent.is_none();
+        let closed = self.activation.closed.is_some();
         let several = gram.pairs().next().is_some();
         let hermite = (!closed && several && self.kinks.iter().all(|&k| k == 0.0))
             .then(|| Hermite::new(ORDER, &self.kinks));
@@ -181,19 +181,24 @@ impl<'a> Dual<'a> {
         if d == 0.0 && va == vb {
             return Pair { distance: 0.0, slope_distance: 0.0 };
         }
-        if !want_slope {
-            let closed = self.activation.closed.as_ref().and_then(|closed| closed_distance(closed, va, vb, d));
-            if let Some(distance) = closed {
-                return Pair { distance, slope_distance: 0.0 };
+        let closed = self.activation.closed.as_ref();
+        if let Some(distance) = closed.and_then(|closed| closed.distance(va, vb, d)) {
+            let together = if want_slope { closed.and_then(|closed| closed.pair_at_distance(va, vb, d)) } else { None };
+            match together {
+                // Slopes of merging inputs differ only near kinks; their distance may round to zero, the kernel's not.
+                Some(pair) => {
+                    let slope_distance = (a.slope_square + b.slope_square - 2.0 * pair.pp).max(0.0);
+                    return Pair { distance, slope_distance };
+                }
+                None if !want_slope => return Pair { distance, slope_distance: 0.0 },
+                None => {}
             }
         }
         if a.tail.max(b.tail) < TAIL && va > 0.0 && vb > 0.0 {
             let root = (va * vb).sqrt();
             let apart = ((d - (va.sqrt() - vb.sqrt()).powi(2)).max(0.0) / (2.0 * root)).min(2.0);
-            return Pair {
-                distance: expanded(&a.value, &b.value, apart),
-                slope_distance: expanded(&a.slope, &b.slope, apart),
-            };
+            let slope_distance = if want_slope { expanded(&a.slope, &b.slope, apart) } else { 0.0 };
+            return Pair { distance: expanded(&a.value, &b.value, apart), slope_distance };
         }
         let [distance, slope_distance] = gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| {
             let (value, slope) = self.difference(z1, z2);
@@ -232,8 +237,4 @@ fn expanded(a: &[f64], b: &[f64], apart: f64) -> f64 {
         power *= rho;
     }
     sum
-}
-
-fn closed_distance(_: &crate::activation::closed::ClosedForm, _: f64, _: f64, _: f64) -> Option<f64> {
-    None
 }

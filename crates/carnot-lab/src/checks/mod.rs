@@ -1,6 +1,181 @@
-//! One file per check: evidence → finding.
+//! The table of checks: one file each, evidence → finding.
+//!
+//! To add one: write a file with a [`Check`] and its page, and add its row to [`TABLE`]. It then appears in every
+//! report of `check`, in `carnot explain` and in the book.
 
+pub mod deep_for_width;
+pub mod gradient;
+pub mod init_mismatch;
+pub mod inputs_merge;
+pub mod inputs_scatter;
+pub mod no_critical_point;
+pub mod signal_range;
+pub mod stuck;
+
+use carnot_net::activation::Activation;
+use carnot_net::plan::Plan;
+use carnot_report::finding::{Finding, Level, Remedy};
+use carnot_report::profile::Profile;
+use carnot_theory::forecast::LayerForecast;
+use carnot_theory::initial::Initial;
+
+use crate::experiments::check::tries::Tries;
 use crate::explain::CheckPage;
+use crate::remedy::Remedied;
+
+/// What is known of a network when it is judged.
+pub struct Evidence<'a> {
+    /// The network.
+    pub plan: &'a Plan,
+    /// How it starts.
+    pub initial: &'a Initial,
+    /// The rule in words.
+    pub init_words: String,
+    /// The activation that feeds each layer with weights.
+    pub feeding: &'a [Option<Activation>],
+    /// What theory expects, on the same probe.
+    pub expected: &'a [LayerForecast],
+    /// The forecast with the remedy.
+    pub better: &'a [LayerForecast],
+    /// Columns measured on the network itself; the theory's where nothing was measured.
+    pub measured: &'a Profile,
+    /// What would help.
+    pub remedied: &'a Remedied,
+    /// Trainings of copies, where asked for.
+    pub tries: Option<&'a Tries>,
+}
+
+/// What a check found.
+pub enum Outcome {
+    /// Nothing is wrong.
+    Fine,
+    /// Something is.
+    Found(Box<Finding>),
+    /// It cannot tell, and why.
+    NotApplicable(String),
+}
+
+/// One check.
+pub struct Check {
+    /// Its page.
+    pub page: &'static CheckPage,
+    /// Its judgement.
+    pub run: fn(&Evidence) -> Outcome,
+}
+
+/// Every check, in the order of their codes.
+pub const TABLE: &[Check] = &[
+    inputs_merge::CHECK,
+    inputs_scatter::CHECK,
+    init_mismatch::CHECK,
+    signal_range::CHECK,
+    no_critical_point::CHECK,
+    gradient::VANISHES,
+    gradient::EXPLODES,
+    deep_for_width::CHECK,
+    stuck::CHECK,
+];
 
 /// What `carnot explain` says about each check.
-pub const PAGES: &[&CheckPage] = &[];
+pub const PAGES: &[&CheckPage] = &{
+    let mut pages: [&CheckPage; TABLE.len()] = [TABLE[0].page; TABLE.len()];
+    let mut at = 0;
+    while at < TABLE.len() {
+        pages[at] = TABLE[at].page;
+        at += 1;
+    }
+    pages
+};
+
+impl Evidence<'_> {
+    /// A measured column, one number per read layer.
+    pub fn column(&self, name: &str) -> Vec<Option<f64>> {
+        crate::present::values(self.measured, name)
+    }
+
+    /// Number of read layers L.
+    pub fn depth(&self) -> usize {
+        self.expected.len()
+    }
+
+    /// Index of the last hidden layer.
+    pub fn deep(&self) -> usize {
+        self.depth().saturating_sub(2)
+    }
+
+    /// `layer 10 of 51`.
+    pub fn position(&self, layer: usize) -> String {
+        format!("layer {} of {}", layer + 1, self.depth())
+    }
+
+    /// Name of a read layer.
+    pub fn name(&self, layer: usize) -> String {
+        self.expected[layer].name.clone()
+    }
+
+    /// 1 − c at each read layer: how different two inputs still are; from distances, so that it never rounds to 0.
+    pub fn apart(&self) -> Vec<Option<f64>> {
+        let (kernel, distance) = (self.column("kernel"), self.column("distance"));
+        let both = kernel.into_iter().zip(distance);
+        both.map(|(k, d)| k.zip(d).filter(|(k, _)| *k > 0.0).map(|(k, d)| d / (2.0 * k))).collect()
+    }
+
+    /// The usual remedy: another initialisation, and another activation where that alone does not help.
+    pub fn remedy(&self) -> Remedy {
+        let (c_w, c_b) = crate::settings::variances(&self.remedied.layers);
+        let action = serde_json::json!({
+            "init": { "c_w": c_w, "c_b": c_b },
+            "activation": self.remedied.activation,
+        });
+        let text = match &self.remedied.activation {
+            Some(activation) => format!("take {activation} in its place, with C_W = {} and C_b = {}", short(c_w), short(c_b)),
+            None => format!("start with C_W = {} and C_b = {}", short(c_w), short(c_b)),
+        };
+        let command = match &self.remedied.activation {
+            Some(activation) => format!("--activation {activation} --init critical"),
+            None => "--init critical".into(),
+        };
+        Remedy { text, action, command: Some(command), safety: Some(carnot_report::finding::Safety::Safe) }
+    }
+}
+
+/// A finding without evidence charts.
+pub fn finding(page: &CheckPage, level: Level, at: String, saw: String, because: String, remedy: Remedy) -> Outcome {
+    Outcome::Found(Box::new(Finding {
+        code: page.code.into(),
+        name: page.name.into(),
+        level,
+        at,
+        position: None,
+        saw,
+        because,
+        remedy,
+        ignore_when: Some(page.ignore.into()),
+        evidence: Vec::new(),
+    }))
+}
+
+/// The same finding with its place in the network.
+pub fn at_position(outcome: Outcome, position: String) -> Outcome {
+    match outcome {
+        Outcome::Found(mut finding) => {
+            finding.position = Some(position);
+            Outcome::Found(finding)
+        }
+        other => other,
+    }
+}
+
+/// A number to three digits.
+pub fn short(value: f64) -> String {
+    carnot_report::number::significant(value, 3)
+}
+
+/// Several names: `dense.1 … dense.51` when there are many.
+pub fn names(all: &[String]) -> String {
+    match all {
+        [] => "none".into(),
+        [one] => one.clone(),
+        [first, .., last] => format!("{} layers, {first} … {last}", all.len()),
+    }
+}

@@ -227,7 +227,11 @@ macro_rules! experiments {
     };
 }
 
-experiments! {}
+experiments! {
+    check::Check,
+    predict::Predict,
+    ensemble::Ensemble,
+}
 
 /// The experiment of that verb.
 ///

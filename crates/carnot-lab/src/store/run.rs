@@ -57,6 +57,9 @@ impl Header {
 #[derive(Clone, Debug)]
 pub struct Run {
     folder: PathBuf,
+    /// Made by this process, and the folder of runs with it?
+    is_new: bool,
+    is_first: bool,
     /// What was asked.
     pub header: Header,
 }
@@ -64,15 +67,15 @@ pub struct Run {
 impl Run {
     /// Creates the folder with its header.
     pub(super) fn create(folder: PathBuf, header: Header) -> Result<Run, LabError> {
+        let is_first = !folder.parent().is_some_and(Path::exists);
         fs::create_dir_all(&folder).map_err(|error| failed("create", &folder, error))?;
-        let run = Run { folder, header };
+        let run = Run { folder, is_new: true, is_first, header };
         let mut text =
             serde_json::to_string_pretty(&run.header).expect("a header is plain data with text keys");
         text.push('\n');
         let written = run.replace(HEADER, text.as_bytes());
         if written.is_err() {
-            // Nothing half-made stays behind; a folder that holds anything else is left alone.
-            let _ = fs::remove_dir(&run.folder);
+            run.remove_empty();
         }
         written.map(|()| run)
     }
@@ -98,7 +101,7 @@ impl Run {
                 "its specification was changed by hand and is no longer what the run computed".into(),
             ));
         }
-        Ok(Run { folder, header })
+        Ok(Run { folder, is_new: false, is_first: false, header })
     }
 
     /// Its folder.
@@ -174,6 +177,25 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Removes a run that this process made and in which nothing has landed, so that an error leaves nothing behind.
+    pub fn abandon(&self) {
+        let is_empty = self.points().is_ok_and(|points| points.is_empty());
+        if self.is_new && is_empty {
+            for name in [points::FILE, "log.jsonl", HEADER] {
+                let _ = fs::remove_file(self.folder.join(name));
+            }
+            self.remove_empty();
+        }
+    }
+
+    /// Folders go only when they are empty, so that nothing of anybody else's is lost.
+    fn remove_empty(&self) {
+        let _ = fs::remove_dir(&self.folder);
+        if let Some(root) = self.folder.parent().filter(|_| self.is_first) {
+            let _ = fs::remove_dir(root);
+        }
     }
 
     /// Notes when it was worked on. Losing the note loses nothing, so a failure is not an error.
