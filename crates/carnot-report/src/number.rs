@@ -38,7 +38,7 @@ pub fn estimate(value: f64, error: f64) -> String {
         return significant(value, 3);
     }
     let largest = value.abs().max(error);
-    if largest < SMALL || largest >= LARGE {
+    if !(SMALL..LARGE).contains(&largest) {
         return estimate_scaled(value, error, exponent(largest, 3));
     }
     let decimals = decimals_for(error);

@@ -128,7 +128,12 @@ fn map_legend(map: &Map) -> String {
         map.outcomes
             .iter()
             .map(|outcome| {
-                format!("<li>{}{}</li>", swatch(svg::tone_colour(outcome.tone)), text(&outcome.word))
+                format!(
+                    "<li>{}{} {}</li>",
+                    swatch(svg::tone_colour(outcome.tone)),
+                    text(&outcome.sign),
+                    text(&outcome.word)
+                )
             })
             .collect()
     };

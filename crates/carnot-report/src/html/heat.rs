@@ -40,7 +40,7 @@ fn scale(readings: &Profile) -> String {
     let n_layers = readings.layers.len();
     let stride = if n_layers > 20 { 5 } else { 1 };
     let number = |layer: usize| {
-        let shown = layer == 1 || layer % stride == 0;
+        let shown = layer == 1 || layer.is_multiple_of(stride);
         let words = if shown { layer.to_string() } else { String::new() };
         format!("<th scope=\"col\" title=\"{}\">{words}</th>", text(&readings.layers[layer - 1]))
     };

@@ -23,6 +23,8 @@ const GRID: &str = "#E4E7EB";
 const AXIS: &str = "#B9C0C9";
 /// Shades of a map with a scale, low to high.
 const SHADES: [&str; 5] = ["#DCE8F5", "#B3CFEA", "#7FAEDB", "#4685C4", "#1F5FA9"];
+/// Smallest side of a cell that has room for its sign, in CSS pixels.
+const SIGN: f64 = 9.0;
 /// Font size in CSS pixels; plotters divides by 1.24.
 const FONT: f64 = 12.0 * 1.24;
 
@@ -55,11 +57,7 @@ pub fn chart(chart: &Chart, x: &Scale, y: &Scale) -> String {
             };
             text(root, &words, (RIGHT, TOP - 12.0), HPos::Right, VPos::Center);
         }
-        let plane = root.clone().apply_coord_spec(Cartesian2d::new(
-            x.clone(),
-            y.clone(),
-            (px(LEFT)..px(RIGHT), px(BOTTOM)..px(TOP)),
-        ));
+        let plane = plane(root, x, y);
         let mut n_lines = [0usize; 3];
         for series in &chart.series {
             match series.kind {
@@ -76,28 +74,25 @@ pub fn chart(chart: &Chart, x: &Scale, y: &Scale) -> String {
 
 /// The whole map as an SVG text of plotters.
 pub fn map(map: &Map) -> String {
-    let x = Scale::over(&map.x_values, map.x.log, false);
-    let y = Scale::over(&map.y_values, map.y.log, false);
-    let (low, high) = map.range();
+    let (x_ends, y_ends) = (borders(&map.x_values, map.x.log), borders(&map.y_values, map.y.log));
+    let x = Scale::over(&x_ends, map.x.log, false);
+    let y = Scale::over(&y_ends, map.y.log, false);
+    let range = map.range();
     on_canvas(|root| {
-        let (n_columns, n_rows) = (map.x_values.len(), map.y_values.len());
-        let (x_edges, y_edges) =
-            (edges(&map.x_values, |v| left(&x, v)), edges(&map.y_values, |v| top(&y, v)));
-        for (row, cells) in map.cells.iter().enumerate().take(n_rows) {
-            for (column, cell) in cells.iter().enumerate().take(n_columns) {
-                let Some(value) = cell.filter(|value| value.is_finite()) else { continue };
-                let corner = (px(x_edges[column]), px(y_edges[row + 1]));
-                let opposite = (px(x_edges[column + 1]) - 2, px(y_edges[row]) - 2);
-                let fill = cell_colour(map, value, low, high);
-                put(root, &Rectangle::new([corner, opposite], rgb(fill).filled()));
+        frame(root, &map.x.label, &map.y.label, (map.x.log, map.y.log), &x, &y);
+        for (row, cells) in map.cells.iter().enumerate().take(map.y_values.len()) {
+            for (column, value) in cells.iter().enumerate().take(map.x_values.len()) {
+                let Some(value) = value.filter(|value| value.is_finite()) else { continue };
+                let place = CellPlace {
+                    left: left(&x, x_ends[column]),
+                    right: left(&x, x_ends[column + 1]),
+                    top: top(&y, y_ends[row + 1]),
+                    bottom: top(&y, y_ends[row]),
+                };
+                cell(root, map, range, value, &place);
             }
         }
-        frame(root, &map.x.label, &map.y.label, (map.x.log, map.y.log), &x, &y);
-        let plane = root.clone().apply_coord_spec(Cartesian2d::new(
-            x.clone(),
-            y.clone(),
-            (px(LEFT)..px(RIGHT), px(BOTTOM)..px(TOP)),
-        ));
+        let plane = plane(root, &x, &y);
         for series in &map.border {
             match series.kind {
                 Kind::Band => band(&plane, series, &x, &y),
@@ -106,6 +101,44 @@ pub fn map(map: &Map) -> String {
             }
         }
     })
+}
+
+/// One cell of a map, in CSS pixels.
+struct CellPlace {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+fn cell(root: &Canvas, map: &Map, (low, high): (f64, f64), value: f64, place: &CellPlace) {
+    let corner = (px(place.left), px(place.top));
+    let opposite = (px(place.right) - 2, px(place.bottom) - 2);
+    put(root, &Rectangle::new([corner, opposite], rgb(cell_colour(map, value, low, high)).filled()));
+    let Some(outcome) = map.outcomes.iter().find(|outcome| outcome.value == value) else { return };
+    // Without room for a sign the border and its legend have to do.
+    if place.right - place.left >= SIGN && place.bottom - place.top >= SIGN {
+        let centre = ((place.left + place.right) / 2.0 - 0.25, (place.top + place.bottom) / 2.0 - 0.25);
+        text(root, &outcome.sign, centre, HPos::Center, VPos::Center);
+    }
+}
+
+/// Values between neighbouring centres; the outer cells reach as far outwards as inwards.
+fn borders(centres: &[f64], log: bool) -> Vec<f64> {
+    let to_axis = |value: f64| if log { value.max(f64::MIN_POSITIVE).log10() } else { value };
+    let from_axis = |value: f64| if log { 10f64.powf(value) } else { value };
+    let places: Vec<f64> = centres.iter().map(|&centre| to_axis(centre)).collect();
+    let (Some(&first), Some(&last)) = (places.first(), places.last()) else { return Vec::new() };
+    let half = |from: usize| places.get(from..from + 2).map_or(0.5, |pair| (pair[1] - pair[0]) / 2.0);
+    let mut borders = vec![first - half(0)];
+    borders.extend(places.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0));
+    borders.push(last + half(places.len().saturating_sub(2)));
+    borders.into_iter().map(from_axis).collect()
+}
+
+fn plane<'a>(root: &Canvas<'a>, x: &Scale, y: &Scale) -> Plane<'a> {
+    let ends = (px(LEFT)..px(RIGHT), px(BOTTOM)..px(TOP));
+    root.clone().apply_coord_spec(Cartesian2d::new(x.clone(), y.clone(), ends))
 }
 
 /// Colour of one cell of a map, in the light theme.
@@ -125,16 +158,6 @@ pub fn tone_colour(tone: Tone) -> &'static str {
         Tone::Blocks => "#F1C7BF",
         Tone::Plain => "#DDE1E6",
     }
-}
-
-/// Middles between neighbours; the ends reach as far outwards as inwards, but stay in the plot.
-fn edges(values: &[f64], place: impl Fn(f64) -> f64) -> Vec<f64> {
-    let places: Vec<f64> = values.iter().map(|&value| place(value)).collect();
-    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Vec::new() };
-    let mut edges = vec![*first];
-    edges.extend(places.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0));
-    edges.push(*last);
-    edges
 }
 
 fn on_canvas(paint: impl Fn(&Canvas)) -> String {

@@ -119,7 +119,7 @@ fn nice_step(wanted: f64) -> f64 {
 /// Whole decades, every few of them over a long range, and 1, 2, 5 over a short one.
 fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     let (first, last) = (low.ceil() as i32, high.floor() as i32);
-    if last - first < 1 {
+    if high - low < 1.7 || last - first < 1 {
         return short_log_ticks(low, high);
     }
     let stride = (f64::from(last - first) / TICKS).ceil().max(1.0) as i32;

@@ -110,10 +110,11 @@ fn bar(columns: f64, style: &Style) -> String {
 pub fn map(map: &Map, style: &Style, paint: &Paint) -> String {
     let labels: Vec<String> = map.y_values.iter().map(|&value| number::significant(value, 2)).collect();
     let width = labels.iter().map(|label| paint::width(label)).max().unwrap_or(0);
+    let range = map.range();
     let mut text = format!("  {}\n", paint.dim(&map.y.label));
     for (at, cells) in map.cells.iter().enumerate().rev() {
         let label = paint.dim(&paint::pad_left(labels.get(at).map_or("", String::as_str), width));
-        let signs: String = cells.iter().map(|cell| sign(*cell, map, style, paint)).collect();
+        let signs: String = cells.iter().map(|cell| sign(*cell, map, range, style, paint)).collect();
         text += &format!("  {label}  {}\n", signs.trim_end());
     }
     text += &map_scale(map, width, paint);
@@ -132,12 +133,11 @@ fn map_scale(map: &Map, indent: usize, paint: &Paint) -> String {
     format!("{}\n", paint.dim(&line))
 }
 
-fn sign(cell: Option<f64>, map: &Map, style: &Style, paint: &Paint) -> String {
+fn sign(cell: Option<f64>, map: &Map, (low, high): (f64, f64), style: &Style, paint: &Paint) -> String {
     let Some(value) = cell.filter(|value| value.is_finite()) else { return "  ".into() };
     if let Some(outcome) = outcome(map, value) {
         return paint.toned(outcome.tone, &spelled(&outcome.sign, style)) + " ";
     }
-    let (low, high) = map.range();
     let share = if high > low { (value - low) / (high - low) } else { 0.0 };
     let shades = if style.unicode { SHADES } else { ASCII_SHADES };
     shades[(share * 5.0).min(4.0) as usize].into()
