@@ -31,7 +31,7 @@ fn moment(m: u32, n: u32, xx: f64, yy: f64, xy: f64) -> f64 {
 }
 
 pub(super) fn single(p: u32, k: f64) -> SingleMoments {
-    let mean = if p % 2 == 0 { pairings(p) * k.powi(p as i32 / 2) } else { 0.0 };
+    let mean = if p.is_multiple_of(2) { pairings(p) * k.powi(p as i32 / 2) } else { 0.0 };
     let ss = pairings(2 * p) * k.powi(p as i32);
     let pp = f64::from(p * p) * pairings(2 * p - 2) * k.powi(p as i32 - 1);
     SingleMoments { mean, ss, pp }
