@@ -128,7 +128,7 @@ const byKeyboard = async (page, name) => {
     }
   }
   check(`${name}: the keyboard reaches a point of each of ${nCharts} charts`, reached.size === nCharts, `${reached.size}`);
-  check(`${name}: a focused point says its value`, /: .*\d/.test(spoken), spoken);
+  check(`${name}: a focused point says its value`, /\n.*\d/.test(spoken), spoken);
   const several = await page.evaluate(() => document.activeElement.closest("svg").querySelectorAll(".spot").length > 1);
   if (several) {
     await page.keyboard.press("ArrowRight");

@@ -6,7 +6,8 @@
   const tip = document.getElementById("tip");
 
   const say = (words, box) => {
-    tip.textContent = words;
+    // One line a series: what is asked about first, then its values.
+    tip.textContent = words.replace(": ", "\n").replaceAll(", ", "\n");
     tip.hidden = false;
     const own = tip.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left + box.width / 2 - own.width / 2), innerWidth - own.width - 8);
