@@ -34,13 +34,16 @@ pub(crate) struct Averages<'a> {
     /// Highest derivative that is an ordinary function everywhere that matters.
     ordinary: u8,
     roughest: f64,
+    /// For each input the first one that coincides with it.
+    same: Vec<u8>,
     grids: HashMap<u32, Grid>,
     memory: HashMap<(Product, Vec<u8>), f64>,
 }
 
 impl<'a> Averages<'a> {
     pub(crate) fn new(activation: &'a Formula, kernel: &'a [f64], samples: usize) -> Self {
-        let (ordinary, roughest) = roughest_kink(activation).map_or((4, 0.0), |(order, at)| (order.min(4), at));
+        let (ordinary, roughest) =
+            roughest_kink(activation).map_or((4, 0.0), |(order, at)| (order.min(4), at));
         Self {
             activation,
             kernel,
@@ -48,14 +51,16 @@ impl<'a> Averages<'a> {
             kinks: kink_places(activation),
             ordinary,
             roughest,
+            same: (0..samples).map(|a| first_like(kernel, samples, a)).collect(),
             grids: HashMap::new(),
             memory: HashMap::new(),
         }
     }
 
-    /// ⟨product⟩
+    /// ⟨product⟩; inputs that coincide are one input.
     pub(crate) fn mean(&mut self, product: &[Factor]) -> Result<f64, TheoryError> {
-        self.weighted(product.to_vec(), Vec::new())
+        let merged = product.iter().map(|f| Factor { sample: self.same[f.sample as usize], ..*f });
+        self.weighted(merged.collect(), Vec::new())
     }
 
     /// ⟨∂_{a}∂_{b}… product⟩
@@ -97,7 +102,8 @@ impl<'a> Averages<'a> {
         rest.remove(rest.iter().position(|&f| f == top).expect("the top factor is one of the product"));
         if top.order < 2 || rest.iter().any(|f| f.sample == top.sample && f.order >= top.order) {
             let at = self.roughest;
-            let unknown = if self.ordinary == 0 { Unknown::ValueJumps { at } } else { Unknown::SlopeJumps { at } };
+            let unknown =
+                if self.ordinary == 0 { Unknown::ValueJumps { at } } else { Unknown::SlopeJumps { at } };
             return Err(unknown.into());
         }
         let below = Factor { order: top.order - 1, ..top };
@@ -113,7 +119,8 @@ impl<'a> Averages<'a> {
     }
 
     fn direct(&mut self, product: &[Factor], weights: &[u8]) -> Result<f64, TheoryError> {
-        let mask = product.iter().map(|f| f.sample).chain(weights.iter().copied()).fold(0u32, |m, s| m | 1 << s);
+        let mask =
+            product.iter().map(|f| f.sample).chain(weights.iter().copied()).fold(0u32, |m, s| m | 1 << s);
         if !self.grids.contains_key(&mask) {
             let grid = self.grid(mask)?;
             self.grids.insert(mask, grid);
@@ -137,6 +144,12 @@ impl<'a> Averages<'a> {
     }
 }
 
+fn first_like(kernel: &[f64], samples: usize, a: usize) -> u8 {
+    let at = |i: usize, j: usize| kernel[i * samples + j];
+    let coincide = |b: &usize| (at(a, a) + at(*b, *b) - 2.0 * at(a, *b)).abs() <= 1e-13 * at(a, a);
+    (0..a).find(coincide).unwrap_or(a) as u8
+}
+
 /// All ways of differentiating one factor of the product that belongs to `sample`.
 fn raise(product: &[Factor], sample: u8) -> Vec<Product> {
     let raised = |i: usize| {
@@ -150,6 +163,7 @@ fn raise(product: &[Factor], sample: u8) -> Vec<Product> {
 /// Nodes for one set of inputs.
 struct Grid {
     labels: Vec<usize>,
+    largest: f64,
     weight: Vec<f64>,
     /// Derivatives at the nodes, for each label.
     jets: Vec<Vec<[f64; 5]>>,
@@ -159,23 +173,30 @@ struct Grid {
 
 struct Dual {
     inverse: Vec<f64>,
+    /// Smallest share of a variance that the other inputs do not explain.
+    alone: f64,
     scores: Vec<Vec<f64>>,
 }
 
-/// Largest variance at which Gauss–Hermite nodes resolve activations of scale one.
-const SMOOTH_UP_TO: f64 = 2.6;
+/// Largest variance at which 140 Gauss–Hermite nodes resolve curvatures of tanh to 1e-9; beyond it two inputs use the composite rule.
+const SMOOTH_UP_TO: f64 = 0.6;
 /// Gauss–Hermite orders per axis for 2, 3, 4 inputs.
 const ORDERS: [usize; 3] = [140, 52, 24];
 
 impl Grid {
-    fn new(activation: &Formula, kinks: &[f64], labels: Vec<usize>, covariance: Vec<f64>) -> Result<Self, TheoryError> {
+    fn new(
+        activation: &Formula,
+        kinks: &[f64],
+        labels: Vec<usize>,
+        covariance: Vec<f64>,
+    ) -> Result<Self, TheoryError> {
         let d = labels.len();
         let largest = (0..d).map(|i| covariance[i * (d + 1)]).fold(0.0, f64::max);
         let (places, weight) = places(kinks, &covariance, d, largest)?;
         let jets: Vec<Vec<[f64; 5]>> =
             places.iter().map(|z| z.iter().map(|&z| activation.jet(z)).collect()).collect();
         let dual = Dual::new(&covariance, d, &places);
-        let grid = Self { labels, weight, jets, dual };
+        let grid = Self { labels, largest, weight, jets, dual };
         if d >= 3 {
             grid.check(activation, &covariance, largest)?;
         }
@@ -188,7 +209,9 @@ impl Grid {
         for (i, jets) in self.jets.iter().enumerate() {
             let rule = gauss::rule(covariance[i * (d + 1)], &[]);
             let exact = |f: fn(&[f64; 5]) -> f64| rule.sum(|z| f(&activation.jet(z)));
-            let here = |f: fn(&[f64; 5]) -> f64| -> f64 { jets.iter().zip(&self.weight).map(|(jet, w)| w * f(jet)).sum() };
+            let here = |f: fn(&[f64; 5]) -> f64| -> f64 {
+                jets.iter().zip(&self.weight).map(|(jet, w)| w * f(jet)).sum()
+            };
             for f in [|s: &[f64; 5]| s[0].powi(4), |s: &[f64; 5]| s[2] * s[2]] {
                 let error = (here(f) - exact(f)).abs() / exact(f).abs().max(1e-300);
                 if error > 1e-3 {
@@ -200,7 +223,10 @@ impl Grid {
     }
 
     fn axis(&self, sample: u8) -> usize {
-        self.labels.iter().position(|&a| a == sample as usize).expect("the grid has every label of the product")
+        self.labels
+            .iter()
+            .position(|&a| a == sample as usize)
+            .expect("the grid has every label of the product")
     }
 
     fn average(&self, product: &[Factor], weights: &[u8]) -> Result<f64, TheoryError> {
@@ -215,6 +241,12 @@ impl Grid {
             return Ok(terms.iter().sum());
         }
         let Some(dual) = &self.dual else { return Err(TheoryError::Singular { what: "kernel" }) };
+        // Each weight divides by the small distance and cancels as much again.
+        let error = f64::EPSILON * dual.alone.powf(-0.5 * weights.len() as f64);
+        if error > 1e-6 {
+            let (samples, kernel) = (self.labels.len(), self.largest);
+            return Err(TheoryError::NotResolved { samples, kernel, error });
+        }
         let axes: Vec<usize> = weights.iter().map(|&a| self.axis(a)).collect();
         Ok(terms.iter().enumerate().map(|(node, term)| term * dual.hermite(&axes, node)).sum())
     }
@@ -225,7 +257,9 @@ impl Dual {
         let inverse = crate::matrix::inverse(covariance, d, "kernel").ok()?;
         let score = |i: usize, node: usize| (0..d).map(|j| inverse[i * d + j] * places[j][node]).sum();
         let scores = (0..d).map(|i| (0..places[0].len()).map(|node| score(i, node)).collect()).collect();
-        Some(Self { inverse, scores })
+        let alone =
+            (0..d).map(|i| 1.0 / (inverse[i * (d + 1)] * covariance[i * (d + 1)])).fold(1.0, f64::min);
+        Some(Self { inverse, alone, scores })
     }
 
     /// The Hermite weight that stands for derivatives along the given axes.
@@ -234,7 +268,8 @@ impl Dual {
         let d = self.scores.len();
         let mut value = self.scores[first][node] * self.hermite(rest, node);
         for skip in 0..rest.len() {
-            let others: Vec<usize> = rest.iter().enumerate().filter(|&(i, _)| i != skip).map(|(_, &a)| a).collect();
+            let others: Vec<usize> =
+                rest.iter().enumerate().filter(|&(i, _)| i != skip).map(|(_, &a)| a).collect();
             value -= self.inverse[first * d + rest[skip]] * self.hermite(&others, node);
         }
         value
@@ -242,7 +277,12 @@ impl Dual {
 }
 
 /// Nodes `[d][n]` and weights `[n]` for a Gaussian vector.
-fn places(kinks: &[f64], covariance: &[f64], d: usize, largest: f64) -> Result<(Vec<Vec<f64>>, Vec<f64>), TheoryError> {
+fn places(
+    kinks: &[f64],
+    covariance: &[f64],
+    d: usize,
+    largest: f64,
+) -> Result<(Vec<Vec<f64>>, Vec<f64>), TheoryError> {
     if d == 1 {
         let rule = gauss::rule(covariance[0], kinks);
         return Ok((vec![rule.z], rule.w));
@@ -255,7 +295,11 @@ fn places(kinks: &[f64], covariance: &[f64], d: usize, largest: f64) -> Result<(
         return Err(Unknown::KinkWithManyInputs { at: kinks[0], samples: d }.into());
     }
     if d > ORDERS.len() + 1 {
-        return Err(TheoryError::OutOfRange { what: "number of inputs", value: d as f64, range: "at most 4 in one average" });
+        return Err(TheoryError::OutOfRange {
+            what: "number of inputs",
+            value: d as f64,
+            range: "at most 4 in one average",
+        });
     }
     let order = ORDERS[d - 2];
     let grid = gauss::grid(covariance, order).map_err(|_| TheoryError::Singular { what: "kernel" })?;

@@ -161,9 +161,14 @@ impl fmt::Display for NoCriticality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at_zero {
             NotAtZero::Jumps { at } => {
-                return write!(f, "the activation jumps at z = {at}, so its slope is zero or infinite everywhere");
+                return write!(
+                    f,
+                    "the activation jumps at z = {at}, so its slope is zero or infinite everywhere"
+                );
             }
-            NotAtZero::ValueAtZero { value } => write!(f, "the activation is {value:.4} at zero, so K = 0 is no fixed point")?,
+            NotAtZero::ValueAtZero { value } => {
+                write!(f, "the activation is {value:.4} at zero, so K = 0 is no fixed point")?
+            }
             NotAtZero::NoSlopeAtZero => write!(f, "the activation is flat at zero, so small signals die")?,
             NotAtZero::Grows { coefficient } => {
                 write!(f, "near K = 0 the kernel grows (next coefficient {coefficient:+.4})")?;
@@ -306,7 +311,8 @@ fn above(activation: &Formula) -> Result<Result<CriticalPoint, NotAbove>, Theory
             if point.c_b >= 0.0 {
                 return Ok(Ok(point));
             }
-            refused = refused.or(Some(NotAbove::NegativeBias { kernel: point.kernel.unwrap_or(0.0), c_b: point.c_b }));
+            refused = refused
+                .or(Some(NotAbove::NegativeBias { kernel: point.kernel.unwrap_or(0.0), c_b: point.c_b }));
         }
         if here != 0.0 {
             previous = Some((kernel, here));

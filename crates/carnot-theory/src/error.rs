@@ -13,13 +13,17 @@ pub enum Unknown {
         at: f64,
     },
     /// The slope jumps, so the square of the curvature is infinite.
-    #[error("the slope of the activation jumps at z = {at}, so averages of its squared curvature are infinite")]
+    #[error(
+        "the slope of the activation jumps at z = {at}, so averages of its squared curvature are infinite"
+    )]
     SlopeJumps {
         /// Place of the jump.
         at: f64,
     },
     /// Several inputs at once, with a kink: only pairs of inputs are integrated with the kink on a panel edge.
-    #[error("the activation has a kink at z = {at} and {samples} different inputs meet in one average (at most 2 are possible then)")]
+    #[error(
+        "the activation has a kink at z = {at} and {samples} different inputs meet in one average (at most 2 are possible then)"
+    )]
     KinkWithManyInputs {
         /// Place of the kink.
         at: f64,
@@ -101,7 +105,9 @@ pub enum TheoryError {
         found: usize,
     },
     /// The activation grows too fast for a Gaussian average at this variance, or overflows.
-    #[error("a Gaussian average of the activation at variance {kernel} is not finite or not resolved: it grows too fast")]
+    #[error(
+        "a Gaussian average of the activation at variance {kernel} is not finite or not resolved: it grows too fast"
+    )]
     NotFinite {
         /// Variance K of the preactivation.
         kernel: f64,
@@ -117,7 +123,9 @@ pub enum TheoryError {
         error: f64,
     },
     /// A matrix that has to be inverted is not positive definite.
-    #[error("the {what} matrix is not positive definite: two inputs coincide, or one follows from the others")]
+    #[error(
+        "the {what} matrix is not positive definite: two inputs coincide, or one follows from the others"
+    )]
     Singular {
         /// Which matrix.
         what: &'static str,
@@ -127,7 +135,12 @@ pub enum TheoryError {
     Unknown(#[from] Unknown),
 }
 
-pub(crate) fn check(what: &'static str, value: f64, good: bool, range: &'static str) -> Result<(), TheoryError> {
+pub(crate) fn check(
+    what: &'static str,
+    value: f64,
+    good: bool,
+    range: &'static str,
+) -> Result<(), TheoryError> {
     if good && value.is_finite() { Ok(()) } else { Err(TheoryError::OutOfRange { what, value, range }) }
 }
 

@@ -155,7 +155,8 @@ impl State {
         Self {
             kernel: next.c_b + c_w * all.square,
             vertex: c_w * c_w * (all.fourth - all.square.powi(2)) + ratio * chi * chi * self.vertex,
-            kernel_shift: ratio * (chi * self.kernel_shift + c_w / 8.0 * self.vertex * all.square_fourth_derivative),
+            kernel_shift: ratio
+                * (chi * self.kernel_shift + c_w / 8.0 * self.vertex * all.square_fourth_derivative),
             tangent,
             curvature,
         }
@@ -196,8 +197,7 @@ impl Step<'_> {
             + 2.0 * lambda_w * feedback * slope.with_value
             + feedback * feedback * slope.fourth;
         let second = self.second_derivative();
-        let fourth =
-            lambda_w * all.square_fourth_derivative + feedback * slope.square_fourth_derivative;
+        let fourth = lambda_w * all.square_fourth_derivative + feedback * slope.square_fourth_derivative;
         let source = c_w * c_w * slope.bend_slope_square * theta * theta;
         Tangent {
             mean: lambda_b + mean,
@@ -242,7 +242,10 @@ impl Step<'_> {
             t: lambda_w * lambda_w * slope.with_value * theta
                 + 2.0 * mixed
                 + last
-                + ratio * (half * half * tangent.f + 2.0 * half * chi_perp * tangent.q + chi_perp * chi_perp * old.t),
+                + ratio
+                    * (half * half * tangent.f
+                        + 2.0 * half * chi_perp * tangent.q
+                        + chi_perp * chi_perp * old.t),
             u: last + ratio * chi_perp * chi_perp * old.u,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::error::{TheoryError, check, check_length};
 use crate::matrix::{block, inverse, product, solve, transpose};
-use carnot_math::linalg;
 use crate::tensors::Tensor;
+use carnot_math::linalg;
 use std::f64::consts::PI;
 
 /// A kernel over all inputs and which of them are trained on.
@@ -142,7 +142,8 @@ pub fn descent(split: Split, tangent: &[f64], duration: Duration) -> Result<Pred
 
 /// 1 − (1 − ηΘ)^t over the training inputs.
 fn learned(theta: &[f64], n: usize, duration: Duration) -> Result<Vec<f64>, TheoryError> {
-    let eigen = linalg::symmetric_eigen(theta, n).map_err(|_| TheoryError::Singular { what: "tangent kernel" })?;
+    let eigen =
+        linalg::symmetric_eigen(theta, n).map_err(|_| TheoryError::Singular { what: "tangent kernel" })?;
     let (values, u) = (eigen.values, eigen.vectors);
     let part = |value: f64| match duration {
         Duration::Converged => 1.0,
@@ -154,7 +155,13 @@ fn learned(theta: &[f64], n: usize, duration: Duration) -> Result<Vec<f64>, Theo
 }
 
 /// Expected squared error of the prediction for one test input against its target: bias² plus variance.
-pub fn expected_error(prediction: &Prediction, test: usize, output: usize, outputs: usize, target: f64) -> f64 {
+pub fn expected_error(
+    prediction: &Prediction,
+    test: usize,
+    output: usize,
+    outputs: usize,
+    target: f64,
+) -> f64 {
     let m = prediction.mean.len() / outputs;
     (prediction.mean[test * outputs + output] - target).powi(2) + prediction.covariance[test * m + test]
 }
@@ -164,10 +171,10 @@ pub fn expected_error(prediction: &Prediction, test: usize, output: usize, outpu
 pub struct PosteriorShift {
     /// Of the mean, one number for each output.
     pub mean: Vec<f64>,
-    /// Of the covariance of two different outputs i ≠ j, `[outputs, outputs]`; the Hebbian part of the diagonal stands on it.
-    pub between_outputs: Vec<f64>,
-    /// Of the variance of each output.
-    pub variance: Vec<f64>,
+    /// Hebbian part `[outputs, outputs]`: all of the covariance of two different outputs, and added to the variance of each.
+    pub hebbian: Vec<f64>,
+    /// Of the variance of every output, without its Hebbian part.
+    pub variance: f64,
     /// Of the logarithm of the evidence.
     pub log_evidence: f64,
 }
@@ -222,9 +229,7 @@ impl<'a> Shift<'a> {
         v[split.test[0]] = 1.0;
         split.train.iter().zip(&response).for_each(|(&a, r)| v[a] -= r);
         let outer = |a: usize, b: usize| phi.iter().map(|p| p[a] * p[b]).sum::<f64>();
-        let x = (0..d * d)
-            .map(|k| 0.5 * outer(k / d, k % d) - outputs as f64 / 2.0 * inverse[k])
-            .collect();
+        let x = (0..d * d).map(|k| 0.5 * outer(k / d, k % d) - outputs as f64 / 2.0 * inverse[k]).collect();
         Ok(Self { d, outputs, inverse, phi, v, x, shift, vertex })
     }
 
@@ -245,7 +250,8 @@ impl<'a> Shift<'a> {
     /// v_a w_b G₁_ab − v_a K⁻¹_bc w_d V₍ab₎₍cd₎ + v_a w_b X_cd V₍ab₎₍cd₎
     fn sandwich(&self, w: &[f64]) -> f64 {
         let (d, v) = (self.d, &self.v);
-        self.against_shift(|a, b| v[a] * w[b]) - self.contract(|a, b, c, e| v[a] * self.inverse[b * d + c] * w[e])
+        self.against_shift(|a, b| v[a] * w[b])
+            - self.contract(|a, b, c, e| v[a] * self.inverse[b * d + c] * w[e])
             + self.contract(|a, b, c, e| v[a] * w[b] * self.x[c * d + e])
     }
 
@@ -255,8 +261,6 @@ impl<'a> Shift<'a> {
             let (p, q) = (&self.phi[i], &self.phi[j]);
             self.contract(|a, b, c, e| self.v[a] * p[b] * self.v[c] * q[e])
         };
-        let between_outputs: Vec<f64> = (0..outputs * outputs).map(|k| hebbian(k / outputs, k % outputs)).collect();
-        let alone = self.sandwich(&self.v);
         let (inverse, x) = (&self.inverse, &self.x);
         let evidence = self.contract(|a, b, c, e| {
             let paired = outputs as f64 / 2.0 * inverse[b * d + c] * inverse[e * d + a];
@@ -265,8 +269,8 @@ impl<'a> Shift<'a> {
         });
         PosteriorShift {
             mean: self.phi.iter().map(|p| self.sandwich(p)).collect(),
-            variance: (0..outputs).map(|i| alone + between_outputs[i * (outputs + 1)]).collect(),
-            between_outputs,
+            hebbian: (0..outputs * outputs).map(|k| hebbian(k / outputs, k % outputs)).collect(),
+            variance: self.sandwich(&self.v),
             log_evidence: self.against_shift(|a, b| x[a * d + b]) + evidence / 2.0,
         }
     }

@@ -129,7 +129,8 @@ impl<'a> Nodes<'a> {
             4 => (x - 6.0) * x + 3.0,
             _ => ((x - 15.0) * x + 45.0) * x - 15.0,
         };
-        self.average(|z, jet| (g(jet) - mean) * hermite(z * z / self.kernel)) / self.kernel.powi(degree as i32 / 2)
+        self.average(|z, jet| (g(jet) - mean) * hermite(z * z / self.kernel))
+            / self.kernel.powi(degree as i32 / 2)
     }
 
     /// Refuses when what lies beyond twelve standard deviations still matters: the panels end at thirteen.
@@ -137,8 +138,15 @@ impl<'a> Nodes<'a> {
         let size = |jet: &[f64; 5]| jet[0].powi(4) + jet[1].powi(4);
         let all = self.average(|z, jet| size(jet) * (1.0 + (z * z / self.kernel).powi(2)));
         let far = 144.0 * self.kernel;
-        let tail = self.average(|z, jet| if z * z > far { size(jet) * (1.0 + (z * z / self.kernel).powi(2)) } else { 0.0 });
-        if all.is_finite() && tail <= 1e-11 * all { Ok(()) } else { Err(TheoryError::NotFinite { kernel: self.kernel }) }
+        let tail =
+            self.average(
+                |z, jet| if z * z > far { size(jet) * (1.0 + (z * z / self.kernel).powi(2)) } else { 0.0 },
+            );
+        if all.is_finite() && tail <= 1e-11 * all {
+            Ok(())
+        } else {
+            Err(TheoryError::NotFinite { kernel: self.kernel })
+        }
     }
 
     fn smooth(&self) -> Moments {
@@ -190,7 +198,8 @@ impl<'a> Nodes<'a> {
             square_second_derivative: self.derivative(2, |s| s[1] * s[1]),
             square_fourth_derivative: self.derivative(4, |s| s[1] * s[1]),
             bend: self.average(|z, s| z * s[0] * s[1]) / self.kernel - square,
-            bend_slope_square: self.average(|z, s| z * s[0] * s[1].powi(3)) / (3.0 * self.kernel) - fourth / 3.0,
+            bend_slope_square: self.average(|z, s| z * s[0] * s[1].powi(3)) / (3.0 * self.kernel)
+                - fourth / 3.0,
         }
     }
 

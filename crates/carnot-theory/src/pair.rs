@@ -36,7 +36,12 @@ impl Pair {
         check("kernel", self.first, self.first > 0.0, "> 0")?;
         check("kernel", self.second, self.second > 0.0, "> 0")?;
         let limit = (self.first * self.second).sqrt() * (1.0 + 1e-9);
-        check("covariance", self.between, self.between.abs() <= limit, "at most the root of the product of variances")
+        check(
+            "covariance",
+            self.between,
+            self.between.abs() <= limit,
+            "at most the root of the product of variances",
+        )
     }
 }
 

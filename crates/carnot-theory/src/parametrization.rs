@@ -111,7 +111,11 @@ pub struct Exponents {
 impl Exponents {
     /// An equivalent parametrization under SGD: a + θ, b − θ, c − 2θ.
     pub fn shifted(self, theta: f64) -> Self {
-        Self { multiplier: self.multiplier + theta, deviation: self.deviation - theta, rate: self.rate - 2.0 * theta }
+        Self {
+            multiplier: self.multiplier + theta,
+            deviation: self.deviation - theta,
+            rate: self.rate - 2.0 * theta,
+        }
     }
 }
 
@@ -220,7 +224,9 @@ pub fn transformer(group: TransformerGroup, sizes: TransformerSizes) -> Multipli
     let row = |variance: f64, sgd: f64, adam: f64| Multipliers { variance, sgd, adam, output: 1.0 };
     match group {
         TransformerGroup::PatchEmbedding => row(1.0 / patch, 1.0 / patch, 1.0 / (patch * n.sqrt())),
-        TransformerGroup::WordEmbedding | TransformerGroup::PositionEmbedding => row(1.0, 1.0, 1.0 / n.sqrt()),
+        TransformerGroup::WordEmbedding | TransformerGroup::PositionEmbedding => {
+            row(1.0, 1.0, 1.0 / n.sqrt())
+        }
         TransformerGroup::Attention => row(1.0 / n, 1.0 / n, 1.0 / (n * n.sqrt())),
         TransformerGroup::MlpIn => row(1.0 / n, 1.0 / n, 1.0 / (n * (m * n).sqrt())),
         TransformerGroup::MlpOut => row(1.0 / (m * n), 1.0 / (m * n), 1.0 / (m * n * n.sqrt())),

@@ -179,7 +179,8 @@ pub fn settle(activation: &Formula, c_w: f64, c_b: f64, start: f64) -> Result<Fi
         }
         if here == 0.0 || here * first < 0.0 {
             let found = root(change, kernel.min(next), kernel.max(next), 0.0);
-            let point = FixedPoint::at(activation, c_w, found.map_err(|_| TheoryError::NotFinite { kernel: next })?)?;
+            let point =
+                FixedPoint::at(activation, c_w, found.map_err(|_| TheoryError::NotFinite { kernel: next })?)?;
             if point.chi_parallel < -1.0 {
                 return Err(Unknown::NoStableFixedPoint { slope: point.chi_parallel }.into());
             }
@@ -220,7 +221,12 @@ impl Correlations {
 /// Not known where the activation jumps.
 ///
 /// Source: Schoenholz et al. arXiv:1611.01232.
-pub fn correlations(activation: &Formula, c_w: f64, c_b: f64, at: &FixedPoint) -> Result<Correlations, TheoryError> {
+pub fn correlations(
+    activation: &Formula,
+    c_w: f64,
+    c_b: f64,
+    at: &FixedPoint,
+) -> Result<Correlations, TheoryError> {
     let chi = at.chi_perpendicular.clone()?;
     let phase = Phase::of(chi);
     if phase != Phase::Chaotic {

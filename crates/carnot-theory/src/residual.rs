@@ -54,7 +54,11 @@ const HIGHEST: usize = 61;
 /// As [`moments`].
 ///
 /// Source: PDLT appendix B for K and the quartic part; the complete vertex is our own derivation, checked by Monte Carlo.
-pub fn residual_table(activation: &Formula, first: f64, scales: &[ResidualScales]) -> Result<Vec<ResidualRow>, TheoryError> {
+pub fn residual_table(
+    activation: &Formula,
+    first: f64,
+    scales: &[ResidualScales],
+) -> Result<Vec<ResidualRow>, TheoryError> {
     check("kernel", first, first > 0.0, "> 0")?;
     let mut tower = Tower { kernel: first, cumulants: vec![0.0; HIGHEST + 1], quartic: 0.0 };
     let mut rows = Vec::with_capacity(scales.len() + 1);
@@ -96,7 +100,8 @@ impl Tower {
         let half = squares[2] / 2.0f64.sqrt();
         let mixed: f64 = (1..=HIGHEST).map(|q| squares[q] * self.cumulants[q]).sum();
         let four = 2.0f64.sqrt() * self.cumulants[2];
-        let variance = c_w * c_w * (all.fourth - all.square.powi(2) + 2.0 * half * mixed - half * half * four);
+        let variance =
+            c_w * c_w * (all.fourth - all.square.powi(2) + 2.0 * half * mixed - half * half * four);
         let next = |q: usize| match q {
             0 => 0.0,
             2 => {
@@ -115,7 +120,11 @@ impl Tower {
         // ⟨σ²z²⟩ − K⟨σ²⟩ = K ⟨σ² He₂⟩ = 2K² d⟨σ²⟩/dK
         let crossed = 2.0 * all.radial * self.kernel.powi(2);
         let source = c_w * c_w * (all.fourth - all.square.powi(2)) + 2.0 * skip * skip * c_w * crossed;
-        Tower { kernel, cumulants: (0..=HIGHEST).map(next).collect(), quartic: source + chi * chi * self.quartic }
+        Tower {
+            kernel,
+            cumulants: (0..=HIGHEST).map(next).collect(),
+            quartic: source + chi * chi * self.quartic,
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Rates {
 /// Source: PDLT ch. 9.2.
 pub fn contributions(stack: &Stack, input_square: f64) -> Result<Vec<f64>, TheoryError> {
     let shares = shares(stack, input_square)?;
-    let own = |(scales, share): (&Scales, &Share)| (scales.lambda_b + scales.lambda_w * share.square) * share.reach;
+    let own =
+        |(scales, share): (&Scales, &Share)| (scales.lambda_b + scales.lambda_w * share.square) * share.reach;
     Ok(stack.layers.iter().zip(&shares).map(own).collect())
 }
 

@@ -28,9 +28,8 @@ impl<'a> Step<'a> {
 
     pub(crate) fn next(mut self) -> Result<Tensors, TheoryError> {
         let d = self.d;
-        let kernel = self.matrix(|step, a, b| {
-            Ok(step.scales.c_b + step.scales.c_w * step.mean([0, 0], [a, b])?)
-        })?;
+        let kernel =
+            self.matrix(|step, a, b| Ok(step.scales.c_b + step.scales.c_w * step.mean([0, 0], [a, b])?))?;
         let kernel_shift = self.matrix(Self::kernel_shift)?;
         let vertex = Tensor::fill(d, |at| self.vertex(at))?;
         let tangent = match &self.before.tangent {
@@ -109,7 +108,8 @@ impl<'a> Step<'a> {
 
     fn vertex(&mut self, [i, j, k, l]: [usize; 4]) -> Answer {
         let (c_w, before) = (self.scales.c_w, self.before);
-        let source = self.mean([0; 4], [i, j, k, l])? - self.mean([0; 2], [i, j])? * self.mean([0; 2], [k, l])?;
+        let source =
+            self.mean([0; 4], [i, j, k, l])? - self.mean([0; 2], [i, j])? * self.mean([0; 2], [k, l])?;
         let carried = self.over_labels([[i, j], [i, j], [k, l], [k, l]], |step, [a, b, c, d]| {
             weighted(before.vertex.at(a, b, c, d), || {
                 Ok(step.pair_derivative(0, [i, j], &[a, b])? * step.pair_derivative(0, [k, l], &[c, d])?)
@@ -121,7 +121,8 @@ impl<'a> Step<'a> {
     fn tangent(&mut self, old: &TangentTensors) -> Result<TangentTensors, TheoryError> {
         let d = self.d;
         Ok(TangentTensors {
-            mean: self.matrix(|step, i, j| Ok(step.scales.lambda_b + step.feedback(&old.mean, [i, j], &[])?))?,
+            mean: self
+                .matrix(|step, i, j| Ok(step.scales.lambda_b + step.feedback(&old.mean, [i, j], &[])?))?,
             shift: self.matrix(|step, i, j| step.tangent_shift(old, [i, j]))?,
             a: Tensor::fill(d, |at| self.a(old, at))?,
             b: Tensor::fill(d, |at| self.b(old, at))?,
@@ -188,7 +189,8 @@ impl<'a> Step<'a> {
         let (first, second) = (c_w * theta[i * self.d + j], c_w * theta[k * self.d + l]);
         let squared = lambda_w * self.with_feedback(theta, [i, j], [k, l])?
             + first
-                * (lambda_w * self.mean([1, 1, 0, 0], [i, j, k, l])? + second * self.mean([1; 4], [i, j, k, l])?);
+                * (lambda_w * self.mean([1, 1, 0, 0], [i, j, k, l])?
+                    + second * self.mean([1; 4], [i, j, k, l])?);
         let source = squared - self.feedback(theta, [i, j], &[])? * self.feedback(theta, [k, l], &[])?;
         let before = self.before;
         let spread = self.over_labels([[i, j], [i, j], [k, l], [k, l]], |step, [a, b, c, d]| {
@@ -219,7 +221,8 @@ impl<'a> Step<'a> {
     fn lever(&mut self, theta: &[f64], along: usize, [i, k]: [usize; 2]) -> Answer {
         let weight = self.scales.c_w * theta[i * self.d + k];
         let first = self.averages.derivative(&product([1, 0], [i, k]), &[along])?;
-        Ok(self.scales.lambda_w * first + weight * self.averages.derivative(&product([2, 1], [i, k]), &[along])?)
+        Ok(self.scales.lambda_w * first
+            + weight * self.averages.derivative(&product([2, 1], [i, k]), &[along])?)
     }
 
     fn p(&mut self, tangent: &TangentTensors, old: &Differentials, [o, i, j, k]: [usize; 4]) -> Answer {
@@ -263,14 +266,21 @@ impl<'a> Step<'a> {
         })
     }
 
-    fn r(&mut self, tangent: &TangentTensors, first: &Differentials, old: &CurvatureTensors, at: [usize; 4]) -> Answer {
+    fn r(
+        &mut self,
+        tangent: &TangentTensors,
+        first: &Differentials,
+        old: &CurvatureTensors,
+        at: [usize; 4],
+    ) -> Answer {
         let ([o, i, j, k], d) = (at, self.d);
         let Scales { c_w, lambda_w, .. } = self.scales;
         let theta = &tangent.mean;
         let crossed = theta[o * d + j] * theta[o * d + k];
         let source = lambda_w * self.mean([2, 0, 1, 1], at)? * crossed
             + c_w * self.mean([3, 1, 1, 1], at)? * theta[o * d + i] * crossed;
-        let spread = lambda_w * self.mean([2, 0], [o, i])? + c_w * theta[o * d + i] * self.mean([3, 1], [o, i])?;
+        let spread =
+            lambda_w * self.mean([2, 0], [o, i])? + c_w * theta[o * d + i] * self.mean([3, 1], [o, i])?;
         let mut inner = spread * tangent.b.at(o, o, j, k);
         inner += self.over_labels([[o, i]], |step, [a]| {
             weighted(first.p.at(o, j, k, a), || step.lever(theta, a, [o, i]))
@@ -293,7 +303,13 @@ impl<'a> Step<'a> {
     }
 
     /// T₁₃₂₄ at `[1, 3, 2, 4]`.
-    fn t(&mut self, tangent: &TangentTensors, first: &Differentials, old: &CurvatureTensors, at: [usize; 4]) -> Answer {
+    fn t(
+        &mut self,
+        tangent: &TangentTensors,
+        first: &Differentials,
+        old: &CurvatureTensors,
+        at: [usize; 4],
+    ) -> Answer {
         let ([i, k, j, l], d) = (at, self.d);
         let Scales { c_w, lambda_w, .. } = self.scales;
         let theta = &tangent.mean;
@@ -305,7 +321,9 @@ impl<'a> Step<'a> {
             + c_w * c_w * self.mean([2, 2, 1, 1], labels)? * near * left * right;
         let (slope_left, slope_right) = (self.mean([1; 2], [i, k])?, self.mean([1; 2], [j, l])?);
         let mut carried = self.over_labels([[i, k], [j, l]], |step, [a, b]| {
-            weighted(tangent.f.at(a, i, b, j), || Ok(step.lever(theta, a, [i, k])? * step.lever(theta, b, [j, l])?))
+            weighted(tangent.f.at(a, i, b, j), || {
+                Ok(step.lever(theta, a, [i, k])? * step.lever(theta, b, [j, l])?)
+            })
         })?;
         carried += c_w
             * slope_right
@@ -325,7 +343,8 @@ impl<'a> Step<'a> {
     fn u(&mut self, tangent: &TangentTensors, old: &CurvatureTensors, [i, l, j, k]: [usize; 4]) -> Answer {
         let (c_w, d) = (self.scales.c_w, self.d);
         let theta = &tangent.mean;
-        let source = self.mean([2, 2, 1, 1], [i, j, k, l])? * theta[i * d + j] * theta[i * d + k] * theta[j * d + l];
+        let source =
+            self.mean([2, 2, 1, 1], [i, j, k, l])? * theta[i * d + j] * theta[i * d + k] * theta[j * d + l];
         let carried = self.mean([1; 2], [i, l])? * self.mean([1; 2], [j, k])? * old.u.at(i, l, j, k);
         Ok(c_w * c_w * (source + self.ratio * carried))
     }

@@ -121,7 +121,12 @@ pub struct CurvatureTensors {
 /// [`TheoryError::NotResolved`] when the kernel is too large for the grid in three or four dimensions.
 ///
 /// Source: PDLT ch. 4.2–4.3, 8.3, 11.2, ∞.3; arXiv:2508.11522. Checked by `tests/golden.rs`.
-pub fn tensors(stack: &Stack, input: &[f64], samples: usize, wanted: Wanted) -> Result<Vec<Tensors>, TheoryError> {
+pub fn tensors(
+    stack: &Stack,
+    input: &[f64],
+    samples: usize,
+    wanted: Wanted,
+) -> Result<Vec<Tensors>, TheoryError> {
     stack.check()?;
     check_length("input", samples * samples, input.len())?;
     let mut result: Vec<Tensors> = Vec::with_capacity(stack.layers.len());

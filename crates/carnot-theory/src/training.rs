@@ -2,8 +2,8 @@
 
 use crate::error::{TheoryError, Unknown, check_length};
 use crate::matrix::{block, product, solve, transpose};
-use carnot_math::linalg;
 use crate::tensors::{CurvatureTensors, Differentials, TangentTensors, Tensors};
+use carnot_math::linalg;
 
 /// Mean prediction after training for one test input, at infinite width and its coefficients of 1/n.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +85,8 @@ impl<'a> Flow<'a> {
     fn new(problem: Problem<'a>) -> Result<Self, TheoryError> {
         let state = problem.tensors;
         let (d, n) = (state.samples, problem.train.len());
-        let not_derived = || TheoryError::from(Unknown::NotDerived { what: crate::error::Quantity::TangentFluctuation });
+        let not_derived =
+            || TheoryError::from(Unknown::NotDerived { what: crate::error::Quantity::TangentFluctuation });
         let tangent = state.tangent.as_ref().ok_or_else(not_derived)?;
         let differentials = state.differentials.as_ref().ok_or_else(not_derived)?;
         let curvature = state.curvature.as_ref().ok_or_else(not_derived)?.as_ref().map_err(Unknown::clone)?;
@@ -150,7 +151,9 @@ impl<'a> Flow<'a> {
         // The inner kernel inverse is diagonal in the modes: b and a share mode k.
         let spread = |k: usize, c: usize| {
             let vectors = [&self.v[..], &self.modes[k], &self.modes[k], &self.modes[c]];
-            let value = self.contract(vectors, |s, x, y, z| a.at(s, x, y, z) + b.at(s, y, x, z) + outputs * b.at(s, z, x, y));
+            let value = self.contract(vectors, |s, x, y, z| {
+                a.at(s, x, y, z) + b.at(s, y, x, z) + outputs * b.at(s, z, x, y)
+            });
             value / self.rates[k] * pull(c)
         };
         let first: f64 = (0..n).map(shift).sum();
@@ -241,7 +244,8 @@ impl<'a> Flow<'a> {
     fn turning(&self, i: usize, [j, k, l]: [usize; 3], [a, b, c]: [usize; 3]) -> f64 {
         let vectors = [&self.v[..], &self.modes[a], &self.modes[b], &self.modes[c]];
         self.contract(vectors, |s, x, y, z| {
-            self.second_differential([i, j, k, l], [s, x, y, z]) + self.second_differential([j, i, k, l], [x, s, y, z])
+            self.second_differential([i, j, k, l], [s, x, y, z])
+                + self.second_differential([j, i, k, l], [x, s, y, z])
         })
     }
 

@@ -47,7 +47,11 @@ pub fn normalized(kernel: &[f64], tokens: usize) -> Result<Vec<f64>, TheoryError
 /// [`Unknown::TooManyTokens`] for T > 3; [`TheoryError::OutOfRange`] for scales below 0.
 ///
 /// Source: arXiv:2304.02034 eqs 1.61, 1.65; checked by Monte Carlo.
-pub fn attention_block(kernel: &[f64], tokens: usize, scales: AttentionScales) -> Result<Vec<f64>, TheoryError> {
+pub fn attention_block(
+    kernel: &[f64],
+    tokens: usize,
+    scales: AttentionScales,
+) -> Result<Vec<f64>, TheoryError> {
     let f = normalized(kernel, tokens)?;
     for value in [scales.c_q, scales.c_k, scales.c_v, scales.c_u] {
         check("attention scale", value, value >= 0.0, "≥ 0")?;
@@ -95,7 +99,8 @@ fn mixed(f: &[f64], tokens: usize, logits: f64, first: usize, second: usize) -> 
 /// Softmax of (0, differences).
 fn softmax(differences: &[f64]) -> Vec<f64> {
     let largest = differences.iter().copied().fold(0.0, f64::max);
-    let mut weights: Vec<f64> = std::iter::once(&0.0).chain(differences).map(|x| (x - largest).exp()).collect();
+    let mut weights: Vec<f64> =
+        std::iter::once(&0.0).chain(differences).map(|x| (x - largest).exp()).collect();
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w /= total);
     weights
@@ -116,14 +121,23 @@ pub struct MlpScales {
 /// As [`crate::pair::pair_moments`].
 ///
 /// Source: arXiv:2304.02034 eq. 1.77.
-pub fn mlp_block(kernel: &[f64], tokens: usize, activation: &Formula, scales: MlpScales) -> Result<Vec<f64>, TheoryError> {
+pub fn mlp_block(
+    kernel: &[f64],
+    tokens: usize,
+    activation: &Formula,
+    scales: MlpScales,
+) -> Result<Vec<f64>, TheoryError> {
     let f = normalized(kernel, tokens)?;
     let alone = moments(activation, scales.c_w)?.square;
     let mut result = kernel.to_vec();
     for s in 0..tokens {
         result[s * (tokens + 1)] += scales.c_x * alone;
         for t in 0..s {
-            let pair = crate::pair::Pair { first: scales.c_w, second: scales.c_w, between: scales.c_w * f[s * tokens + t] };
+            let pair = crate::pair::Pair {
+                first: scales.c_w,
+                second: scales.c_w,
+                between: scales.c_w * f[s * tokens + t],
+            };
             let value = scales.c_x * crate::pair::pair_moments(activation, pair)?.value;
             result[s * tokens + t] += value;
             result[t * tokens + s] += value;
