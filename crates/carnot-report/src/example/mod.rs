@@ -1,5 +1,8 @@
-//! Example reports for snapshots, benches and the browser test. The numbers are those of the design sheet; between
-//! the layers given there they are interpolated.
+//! Example reports for snapshots, benches and the browser test. They are fixtures, not measurements.
+//!
+//! Texts, tables and the values at layers 1, 2, 3, 5, 10, 20, 50 and 51 of the check are those of the design sheet. Values at other
+//! layers are interpolated; errors, spreads, healthy ranges, χ⊥, the evidence, the border map, the predicted curves and the steps of
+//! the recording are made up to exercise the rendering.
 
 mod collapse;
 
