@@ -78,7 +78,7 @@ fn resolving_twice_changes_nothing() {
     ));
     let twice = toy::VERB.ask(once.spec().clone()).unwrap();
     assert_eq!(once.spec(), twice.spec());
-    assert_eq!(once.subject(), "8-4x3-2, z * tanh(softplus(z)), rms norm, residual");
+    assert_eq!(once.subject(), "8-4x3-2, z * tanh(softplus(z)), residual, rms norm");
 }
 
 #[test]

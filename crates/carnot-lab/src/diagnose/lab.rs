@@ -130,7 +130,11 @@ impl Explain for LabError {
                 "data/shape",
                 problem,
                 format!("samples of {data} are {sample:?}, the network was made for {network:?}"),
-                format!("let the network start with {}, as in {}-128x10-10", sample.iter().product::<usize>(), sample.iter().product::<usize>()),
+                format!(
+                    "let the network start with {}, as in {}-128x10-10",
+                    sample.iter().product::<usize>(),
+                    sample.iter().product::<usize>()
+                ),
             ),
             LabError::Theory(error) => error.explain(),
             LabError::Sim(error) => error.explain(),
@@ -182,10 +186,10 @@ fn placed(origin: &Origin, diagnostic: Diagnostic) -> Diagnostic {
 fn store(problem: String, action: &str, path: &Path, error: &std::io::Error) -> Diagnostic {
     let kept = "what was finished before is kept, and the same command goes on from there";
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => told(
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => told(
             "store/full",
             problem,
-            "the disk or the quota is full",
+            "the disk or the quota is full, or the size of files is limited",
             format!("free some space, or --runs DIR on another disk; {kept}"),
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => told(

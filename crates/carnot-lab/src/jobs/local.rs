@@ -36,8 +36,9 @@ pub fn run(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| LabError::Threads { threads, message: error.to_string() })?;
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (sender, answers) = mpsc::channel();
-    let work = |sender: mpsc::Sender<_>| {
+    // Bounded, so that workers do not run ahead of what is kept and of the decision to stop.
+    let (sender, answers) = mpsc::sync_channel(threads);
+    let work = |sender: mpsc::SyncSender<_>| {
         while !stop.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(at) else { break };

@@ -75,6 +75,9 @@ mod tests {
     #[test]
     fn the_identity_of_a_known_specification_never_changes() {
         let spec = json!({"network": {"input": [4], "layers": [{"dense": 2}]}, "seed": 7, "c_w": 1.0});
-        assert_eq!(identity("predict", &spec), "303e46916d74dcfd4fffcd78e5d3d3a5489b9453e9c7a81f573af45fe579cef2");
+        assert_eq!(
+            identity("predict", &spec),
+            "303e46916d74dcfd4fffcd78e5d3d3a5489b9453e9c7a81f573af45fe579cef2"
+        );
     }
 }

@@ -1,0 +1,269 @@
+//! Forty kinds of bad input: one error each, with a remedy, exit code 2, no panic, nothing half-written.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::cargo_bin;
+
+fn carnot(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(cargo_bin("carnot"));
+    command.current_dir(folder).env("LANG", "C.UTF-8").env("COLUMNS", "100").args(arguments).output().unwrap()
+}
+
+/// One error with a remedy and the right code; `place` must be in the text.
+fn is_told(output: &Output, code: &str, place: &str, what: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{what}\n{text}");
+    assert!(output.stdout.is_empty(), "{what}");
+    assert!(text.starts_with(&format!("error {code}")), "{what}: not {code}\n{text}");
+    assert_eq!(text.matches("      problem ").count(), 1, "{what}: one error\n{text}");
+    assert!(text.contains("remedy"), "{what}\n{text}");
+    assert!(text.contains(place), "{what}: no `{place}`\n{text}");
+    assert!(!text.contains("panicked") && !text.contains("internal"), "{what}\n{text}");
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// NumPy's format, written by hand: `claimed` samples in the header, `numbers` in the file.
+fn npy(claimed: usize, width: usize, numbers: &[f32]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({claimed}, {width}), }}");
+    header += &" ".repeat(63 - (10 + header.len()) % 64);
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("empty.toml", "");
+    fs::write(folder.path().join("binary.toml"), [0u8, 159, 146, 150]).unwrap();
+    fs::create_dir(folder.path().join("folder.toml")).unwrap();
+    write("syntax.toml", "network = '8-4-2'\nc_w = \n");
+    write("key.toml", "network = '8-4-2'\n\n  activaton = 'tanh'\n");
+    write("layer-key.toml", "input = [8]\nlayers = [{ dense = 4 }, { dnse = 2 }]\n");
+    write("two-kinds.toml", "input = [8]\nlayers = [{ dense = 4, act = 'tanh' }]\n");
+    write("type.toml", "network = '8-4-2'\nc_w = 'large'\n");
+    write("nan.toml", "network = '8-4-2'\nc_w = nan\n");
+    write("range.toml", "network = '8-4-2'\nc_w = -1.0\n");
+    write("other.toml", "experiment = 'ensemble'\nnetwork = '8-4-2'\n");
+    write("wide.toml", "input = [8]\nlayers = [{ dense = 1000000000000 }]\n");
+    write("input.toml", "input = [1000000, 1000000]\nlayers = [{ dense = 2 }]\n");
+    write("none.toml", "input = [8]\nlayers = []\n");
+    write("conv.toml", "input = [8]\nlayers = [{ conv = 4, kernel = 3 }]\n");
+    write("skip.toml", "input = [8]\nlayers = [{ residual = 1.0, block = [{ dense = 4 }] }]\n");
+    write("act.toml", "input = [8]\nlayers = [{ dense = 4 }, { act = 'tahn' }, { dense = 2 }]\n");
+    write(
+        "deep.toml",
+        &format!("input = [8]\nlayers = {}{}", "[{ repeat = 2, block = ".repeat(200), "}]".repeat(200)),
+    );
+    let before = names(folder.path());
+    let rows: &[(&str, &str, &str)] = &[
+        ("missing.toml", "network/not-found", "NETWORK"),
+        ("emty.toml", "network/not-found", "empty.toml"),
+        ("empty.toml", "config/not-settings", "carnot new"),
+        ("binary.toml", "config/not-settings", "UTF-8"),
+        ("folder.toml", "config/not-settings", "directory"),
+        ("syntax.toml", "config/toml", "syntax.toml:2:"),
+        ("key.toml", "config/unknown-key", "key.toml:3:3"),
+        ("key.toml", "config/unknown-key", "did you mean \"activation\"?"),
+        ("layer-key.toml", "network/unknown-key", "did you mean \"dense\"?"),
+        ("two-kinds.toml", "network/layer-kind", "two-kinds.toml:2:"),
+        ("type.toml", "config/wrong-value", "type.toml:2:7"),
+        ("nan.toml", "config/wrong-value", "nan.toml:2:7"),
+        ("range.toml", "config/wrong-value", "range.toml:2:7"),
+        ("other.toml", "config/other-experiment", "carnot ensemble"),
+        ("wide.toml", "network/", ""),
+        ("input.toml", "network/toml", "input.toml:1:9"),
+        ("none.toml", "network/empty", ""),
+        ("conv.toml", "network/shape", "position"),
+        ("skip.toml", "network/shape", "skip"),
+        ("act.toml", "activation/unknown-name", "tanh"),
+        ("deep.toml", "", ""),
+        ("784-1000000000000-10", "network/shorthand", "NETWORK:1:5"),
+        ("16777216-16777216x100000-16777216", "network/too-large", ""),
+        ("784-12O-10", "network/shorthand", "NETWORK:1:5"),
+        ("784-0-10", "network/shorthand", "zero"),
+        ("784--10", "network/shorthand", "NETWORK:1:5"),
+        ("", "network/not-found", "784-128x50-10"),
+    ];
+    for (network, code, place) in rows {
+        is_told(&carnot(folder.path(), &["predict", network]), code, place, network);
+    }
+    assert_eq!(names(folder.path()), before, "nothing is written");
+}
+
+#[test]
+fn formulas_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "z+".repeat(100_000) + "z";
+    let deep = "(".repeat(5000) + "z" + &")".repeat(5000);
+    let rows: &[(&[&str], &str, &str)] = &[
+        (&["--activation", "tanh(z"], "formula/", "formula, column 7"),
+        (&["--activation", "z * tahn(z)"], "formula/unknown-name", "tanh"),
+        (&["--activation", "z $ 2"], "formula/syntax", "formula, column 3"),
+        (&["--activation", "max(z)"], "formula/arguments", "max"),
+        (&["--activation", "z + ln(-1)"], "formula/not-finite", "finite"),
+        (&["--activation", " "], "formula/empty", "--activation"),
+        (&["--activation", "sigmoyd"], "activation/unknown-name", "--activation sigmoid"),
+        (&["--activation", &long], "formula/too-long", "shorten"),
+        (&["--activation", &deep], "formula/too-", "remedy"),
+        (&["--c-w", "nan"], "config/wrong-value", "--c-w"),
+        (&["--c-w", "-1"], "config/wrong-value", "--c-w"),
+        (&["--init", "critcal"], "config/wrong-value", "did you mean \"critical\"?"),
+        (&["--residual", "inf"], "config/wrong-value", "--residual"),
+        (&["--actvation", "tanh"], "command/unknown-flag", "--activation"),
+        (&["--threads", "0"], "command/wrong-value", "--threads"),
+    ];
+    for (flags, code, place) in rows {
+        let arguments = [&["predict", "8-4-2"], *flags].concat();
+        is_told(
+            &carnot(folder.path(), &arguments),
+            code,
+            place,
+            &flags.join(" ")[..40.min(flags.join(" ").len())],
+        );
+    }
+    assert!(names(folder.path()).is_empty(), "nothing is written");
+}
+
+#[test]
+fn data() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("empty.csv", b"");
+    write("nan.csv", b"1,2,0\n3,nan,1\n");
+    write("ragged.csv", b"1,2,0\n3,4,5,1\n");
+    write("words.csv", b"1,2,0\n3,four,1\n");
+    write("negative.csv", b"1,2,0\n3,4,-1\n");
+    write("constant.csv", b"1,1,0\n1,1,1\n");
+    write("cut.npy", &npy(100, 2, &[1.0, 2.0, 3.0]));
+    write("more.npy", &npy(1, 2, &[1.0, 2.0, 3.0]));
+    write("nan.npy", &npy(2, 2, &[1.0, f32::NAN, 3.0, 4.0]));
+    write("huge.npy", &npy(usize::MAX / 8, 1000, &[1.0]));
+    write("zero.npy", &npy(0, 2, &[]));
+    write("header.npy", b"\x93NUMPY\x01\x00\xff\xff{");
+    write("cut.npz", b"PK\x03\x04\x14\x00\x00\x00");
+    write("cut.safetensors", &[255, 0, 0, 0, 0, 0, 0, 0, b'{']);
+    write("cut.csv.gz", &[0x1f, 0x8b, 8, 0, 0]);
+    write("cut-images-idx3-ubyte", &[0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 1, 7]);
+    write("picture.png", b"\x89PNG\r\n\x1a\n");
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let before = names(folder.path());
+    let rows: &[(&str, &str, &str)] = &[
+        ("missing.csv", "data/missing", "--data"),
+        ("./emty.csv", "data/missing", "empty.csv"),
+        ("digitz", "data/unknown-name", "--data digits"),
+        ("empty.csv", "data/empty", "empty.csv"),
+        ("nan.csv", "data/not-finite", "nan.csv:2:2"),
+        ("ragged.csv", "data/ragged", "ragged.csv:2"),
+        ("words.csv", "data/not-a-number", "words.csv:2:2"),
+        ("negative.csv", "data/", ""),
+        ("constant.csv", "data/constant", "constant.csv"),
+        ("cut.npy", "data/truncated", "cut.npy"),
+        ("more.npy", "data/excess", "more.npy"),
+        ("nan.npy", "data/not-finite", "nan.npy"),
+        ("huge.npy", "data/", "huge.npy"),
+        ("zero.npy", "data/nothing", "zero.npy"),
+        ("header.npy", "data/", "header.npy"),
+        ("cut.npz", "data/damaged", "cut.npz"),
+        ("cut.safetensors", "data/", "cut.safetensors"),
+        ("cut.csv.gz", "data/damaged", "cut.csv.gz"),
+        ("cut-images-idx3-ubyte", "data/truncated", "cut-images"),
+        ("picture.png", "data/unknown-format", "picture.png"),
+        ("folder", "data/no-files", "folder"),
+        ("/dev/zero", "data/not-a-file", "/dev/zero"),
+        ("digits", "data/shape", "64"),
+    ];
+    for (data, code, place) in rows {
+        let output = carnot(folder.path(), &["ensemble", "2-4-2", "--members", "2", "--data", data]);
+        is_told(&output, code, place, data);
+    }
+    assert_eq!(names(folder.path()), before, "nothing is written");
+}
+
+#[test]
+fn runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("file", "I am no folder");
+    write("job.json", "{\"schema\": \"carnot.job/1\"");
+    for name in ["abcdef-predict-a", "abcdee-predict-b"] {
+        fs::create_dir_all(folder.path().join("bad").join(name)).unwrap();
+        fs::write(folder.path().join("bad").join(name).join("spec.json"), "{").unwrap();
+    }
+    let rows: &[(&[&str], &str, &str)] = &[
+        (&["predict", "8-4-2", "--runs", "file"], "store/not-a-folder", "--runs DIR"),
+        (&["predict", "8-4-2", "--runs", "file/runs"], "store/not-a-folder", "--runs DIR"),
+        (&["runs", "--runs", "file"], "store/not-a-folder", "--runs DIR"),
+        (&["show", "abcde", "--runs", "bad"], "store/ambiguous-run", "abcdee-predict-b"),
+        (&["show", "abcdef", "--runs", "bad"], "store/damaged", "rm -r bad/abcdef-predict-a"),
+        (&["show", "123456"], "store/no-run", "carnot predict"),
+        (&["work", "job.json"], "job/unreadable", "--jobs-to"),
+    ];
+    for (arguments, code, place) in rows {
+        is_told(&carnot(folder.path(), arguments), code, place, &arguments.join(" "));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_may_not_be_written_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let locked = folder.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+    // The owner of the machine may write anywhere but into the system's own tree.
+    let is_root = fs::write(locked.join("probe"), "").is_ok();
+    let runs = if is_root { "/sys/carnot-runs" } else { "locked/runs" };
+    let output = carnot(folder.path(), &["predict", "8-4-2", "--runs", runs]);
+    is_told(&output, "store/read-only", "--runs DIR", runs);
+}
+
+/// A limit on the size of files stands for a full disk: it needs no rights, and writes fail in the same place.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = |kilobytes: usize| {
+        let bin = cargo_bin("carnot");
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {kilobytes}; exec {} ensemble 8-4-2 --members 2000 -q",
+            bin.display()
+        );
+        Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap()
+    };
+    is_told(&limited(0), "store/full", "--runs DIR", "no room at all");
+    assert!(names(folder.path()).is_empty(), "nothing is half-written");
+    is_told(&limited(8), "store/full", "goes on from there", "room for the header and some points");
+    let finished = carnot(folder.path(), &["ensemble", "8-4-2", "--members", "2000", "-q"]);
+    assert!(finished.status.code() != Some(2), "{}", String::from_utf8_lossy(&finished.stderr));
+    let run = fs::read_dir(folder.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    assert!(
+        names(&run).iter().all(|name| !name.starts_with('.')),
+        "no temporary file stays: {:?}",
+        names(&run)
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{} explain kernel > /dev/full", cargo_bin("carnot").display());
+    let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    is_told(&output, "output/unwritable", "carnot show", "stdout is full");
+}
