@@ -1,7 +1,8 @@
 //! NPY, one numpy array in a file: a magic, a version, a Python dictionary with type, order and shape, the numbers.
 //!
-//! The dictionary is read by the scanner below and not by `ndarray-npy`, whose header reader allocates whatever
-//! length the file claims and whose literal parser recurses as deep as the file nests. The tests write with it.
+//! The dictionary is read by the scanner below and not by `ndarray-npy`, whose reader allocates whatever header length
+//! the file claims, up to 4 GiB, and returns a whole array of the stored type, so that making it single precision
+//! would hold the data twice. The tests write with it.
 //!
 //! Source: *numpy.lib.format*, versions 1.0 to 3.0.
 
