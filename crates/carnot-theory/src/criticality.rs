@@ -4,7 +4,7 @@
 //! zero), or K* > 0 is a root of ⟨σσ''⟩ = 0, or neither exists.
 
 use crate::error::TheoryError;
-use crate::moments::{self, Moments, bends, moments};
+use crate::moments::{self, Moments, bends, moments, scan};
 use crate::origin::{Origin, origin};
 use carnot_math::formula::Formula;
 use carnot_math::solve::root;
@@ -328,8 +328,8 @@ fn above(activation: &Formula) -> Result<Result<CriticalPoint, NotAbove>, Theory
 
 /// ⟨zσσ'⟩/K − ⟨σ'²⟩ over ⟨σ'²⟩; zero when it is rounding.
 fn difference(activation: &Formula, kernel: f64) -> Result<f64, TheoryError> {
-    let slope = moments(activation, kernel)?.slope?;
-    let relative = slope.bend / slope.square;
+    let here = scan(activation, kernel)?;
+    let relative = here.radial / here.slope_square - 1.0;
     Ok(if relative.abs() < 1e-12 { 0.0 } else { relative })
 }
 

@@ -92,6 +92,9 @@ pub fn table(stack: &Stack, input_square: f64) -> Result<Table, TheoryError> {
     let mut state = State::first(stack.layers.first(), input_square);
     for (index, scales) in stack.layers.iter().enumerate() {
         let next = stack.layers.get(index + 1).unwrap_or(scales);
+        if let Some(error) = out_of_numbers(state.kernel) {
+            return Ok(Table { rows, ended: Some(error) });
+        }
         let all = match moments(&stack.activation, state.kernel) {
             Ok(all) => all,
             Err(error) => return Ok(Table { rows, ended: Some(error) }),
@@ -100,6 +103,15 @@ pub fn table(stack: &Stack, input_square: f64) -> Result<Table, TheoryError> {
         state = state.step(&all, next, stack.ratio_after(index + 1));
     }
     Ok(Table { rows, ended: None })
+}
+
+/// Kernels whose squares under- or overflow have left the theory.
+fn out_of_numbers(kernel: f64) -> Option<TheoryError> {
+    if kernel < 1e-140 {
+        Some(Unknown::KernelVanishes.into())
+    } else {
+        (kernel > 1e140 || kernel.is_nan()).then(|| Unknown::KernelGrows.into())
+    }
 }
 
 /// What one layer hands to the next.

@@ -215,6 +215,39 @@ impl<'a> Nodes<'a> {
     }
 }
 
+/// The averages that a scan over kernels needs, from values and slopes alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    /// ⟨σ²⟩
+    pub square: f64,
+    /// ⟨zσσ'⟩/K
+    pub radial: f64,
+    /// ⟨σ'²⟩
+    pub slope_square: f64,
+}
+
+/// As [`moments`], ten times faster; `radial` and `slope_square` only for activations that do not jump.
+pub(crate) fn scan(activation: &Formula, kernel: f64) -> Result<Scan, TheoryError> {
+    check("kernel", kernel, kernel > 0.0, "> 0")?;
+    let rule = gauss::rule(kernel, &kink_places(activation));
+    let n = rule.z.len();
+    let (mut value, mut slope) = (vec![0.0; n], vec![0.0; n]);
+    activation.values_and_slopes(&rule.z, &mut value, &mut slope);
+    let (mut sums, mut tail) = ([0.0; 3], 0.0);
+    for i in 0..n {
+        let (z, w, s, p) = (rule.z[i], rule.w[i], value[i], slope[i]);
+        let terms = [w * s * s, w * z * s * p / kernel, w * p * p];
+        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        if z * z > 144.0 * kernel {
+            tail += terms.iter().map(|term| term.abs()).sum::<f64>();
+        }
+    }
+    let [square, radial, slope_square] = sums;
+    let size = square + radial.abs() + slope_square;
+    let resolved = size.is_finite() && tail <= 1e-11 * size;
+    if resolved { Ok(Scan { square, radial, slope_square }) } else { Err(TheoryError::NotFinite { kernel }) }
+}
+
 /// Second and third derivative of ⟨σ²⟩ and first of ⟨σ'²⟩ with respect to K: how the kernel map bends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bends {

@@ -2,7 +2,7 @@
 
 use crate::criticality::{chi_parallel, chi_perpendicular};
 use crate::error::{Known, TheoryError, Unknown, check};
-use crate::moments::moments;
+use crate::moments::{moments, scan};
 use crate::pair::{Pair, pair_moments};
 use carnot_math::formula::Formula;
 use carnot_math::solve::root;
@@ -149,8 +149,8 @@ pub fn fixed_points(activation: &Formula, c_w: f64, c_b: f64) -> Result<Vec<Fixe
 
 /// Relative change of the kernel in one layer; exactly zero where it is rounding, NaN where it is not known.
 fn excess(activation: &Formula, c_w: f64, c_b: f64, kernel: f64) -> f64 {
-    let Ok(all) = moments(activation, kernel) else { return f64::NAN };
-    let relative = (c_b + c_w * all.square) / kernel - 1.0;
+    let Ok(here) = scan(activation, kernel) else { return f64::NAN };
+    let relative = (c_b + c_w * here.square) / kernel - 1.0;
     if relative.abs() < 4.0 * f64::EPSILON { 0.0 } else { relative }
 }
 

@@ -46,13 +46,20 @@ pub fn contributions(stack: &Stack, input_square: f64) -> Result<Vec<f64>, Theor
 /// Source: PDLT ch. 9.2–9.4; the numerical form is our own.
 pub fn equalizing_rates(stack: &Stack, input_square: f64, total: Rates) -> Result<Vec<Rates>, TheoryError> {
     let shares = shares(stack, input_square)?;
-    let depth = shares.len() as f64;
-    let last = shares.last().map_or(1.0, |share| share.square);
-    let rates = |share: &Share| Rates {
-        lambda_w: total.lambda_w * last / (depth * share.square * share.reach),
-        lambda_b: total.lambda_b / (depth * share.reach),
+    let squares: Vec<f64> = shares.iter().map(|share| share.square).collect();
+    let reach: Vec<f64> = shares.iter().map(|share| share.reach).collect();
+    Ok(rates_from(&squares, &reach, total))
+}
+
+/// Rate factors from ⟨σ²⟩ below each layer and the product of χ⊥ from it to the output.
+pub(crate) fn rates_from(squares: &[f64], reach: &[f64], total: Rates) -> Vec<Rates> {
+    let depth = squares.len() as f64;
+    let last = squares.last().copied().unwrap_or(1.0);
+    let rates = |(square, reach): (&f64, &f64)| Rates {
+        lambda_w: total.lambda_w * last / (depth * square * reach),
+        lambda_b: total.lambda_b / (depth * reach),
     };
-    Ok(shares.iter().map(rates).collect())
+    squares.iter().zip(reach).map(rates).collect()
 }
 
 /// What layer l sees below it, and how much of it reaches the output.

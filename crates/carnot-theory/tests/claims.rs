@@ -69,7 +69,7 @@ fn half_stable_points_have_their_published_digits() {
         ("gelu", 3.56155281280883, 1.983058257437547, 0.1729223907560674, -1.4362642e-4, 9.3335406e-3),
         ("gelu_tanh", 3.556772844715111, 1.982888239821092, 0.1728951982638158, -1.6181948e-4, 9.3672619e-3),
         ("mish", 1.670169132478078, 2.013524069719531, 0.0945217873706653, 7.8939707e-3, 3.4577403e-2),
-        ("hard_swish", 4.803855948880405, 1.973289583642470, 0.507145848788517, 1.3900509e-3, 2.1976216e-2),
+        ("hard_swish", 4.803855948880405, 1.97328958364247, 0.507145848788517, 1.3900509e-3, 2.1976216e-2),
     ];
     for (name, kernel, c_w, c_b, a_1, b_1) in rows {
         let answer = criticality(&formula(name)).expect("an answer");
@@ -327,12 +327,19 @@ fn advice_is_given_or_refused_for_a_reason() {
         hidden: vec![100; 10],
         outputs: 10,
         input_square: 1.0,
+        skip: 0.0,
     };
     let relu = advise(&plan("relu")).expect("an answer");
     close(relu.spread.expect("known"), (50.0f64 / 100.0).sqrt(), 1e-9);
     close(relu.best_aspect_ratio.expect("known"), 0.016, 1e-9);
     close(relu.depth_budget.expect("known"), 20.0, 1e-9);
     assert!(relu.stable_rate.expect("known") > 0.0);
+    let residual = advise(&Plan { skip: 0.5, ..plan("tanh") }).expect("an answer");
+    close(residual.init.c_w.expect("critical"), 0.75, 1e-12);
+    assert!(
+        residual.spread.expect("known") < advise(&plan("tanh")).expect("an answer").spread.expect("known")
+    );
+    assert_eq!(residual.rates.expect("known").len(), 11);
     let sigmoid = advise(&plan("sigmoid")).expect("an answer");
     assert!(matches!(sigmoid.init.choice, Choice::EdgeOfChaos { chi_parallel, .. } if chi_parallel < 1.0));
     assert!(matches!(

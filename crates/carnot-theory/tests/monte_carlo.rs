@@ -112,8 +112,8 @@ fn check_stack(name: &str, scales: Scales, n: usize, depth: usize, draws: u64, n
     let layers = tensors(&stack, &gram, 2, Wanted::Tangent).expect("an answer");
     let last = layers.last().expect("layers");
     let tangent = last.tangent.as_ref().expect("wanted");
-    let mut means = vec![Moments::default(); 6];
-    let mut products = vec![Moments::default(); 5];
+    let mut means = [Moments::default(); 6];
+    let mut products = [Moments::default(); 5];
     for draw in 0..draws {
         let mut stream = Stream::new(SEED, name, &[draw]);
         let one = sample(&activation, scales, &inputs, n, depth, &mut stream);

@@ -3,6 +3,7 @@
 use carnot_net::activation::Activation;
 use carnot_theory::finite_width::table;
 use carnot_theory::layer::{Scales, Stack};
+use carnot_theory::recommend::recommended_init;
 
 #[test]
 fn a_hundred_layers_take_a_fraction_of_the_budget() {
@@ -16,5 +17,17 @@ fn a_hundred_layers_take_a_fraction_of_the_budget() {
         println!("{name}: 100 layers in {:.1} ms", spent.as_secs_f64() * 1e3);
         // Ten times the aim of 50 ms, since other work may share the machine.
         assert!(spent.as_millis() < 500, "{name}: {spent:?}");
+    }
+}
+
+#[test]
+fn the_critical_point_of_any_activation_takes_a_fraction_of_the_budget() {
+    for name in ["swish", "tanh", "sigmoid", "softplus", "cube"] {
+        let activation = Activation::parse(name).expect("known").formula;
+        let start = std::time::Instant::now();
+        recommended_init(&activation).expect("an answer");
+        let spent = start.elapsed();
+        println!("{name}: recommended variances in {:.1} ms", spent.as_secs_f64() * 1e3);
+        assert!(spent.as_millis() < 1000, "{name}: {spent:?}");
     }
 }

@@ -9,8 +9,11 @@ mod several_inputs;
 
 use entry::{Entry, entries};
 
+/// Disagreements of one entry with the theory.
+type Handler = fn(&Entry) -> Vec<String>;
+
 /// Every section with the function that reproduces it.
-const SECTIONS: &[(&str, fn(&Entry) -> Vec<String>)] = &[
+const SECTIONS: &[(&str, Handler)] = &[
     ("moments1d", one_input::moments1d),
     ("moments2d", several_inputs::moments2d),
     ("criticality", one_input::critical),
