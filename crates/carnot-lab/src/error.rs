@@ -62,13 +62,13 @@ pub enum LabError {
         origin: Origin,
     },
     /// A value that its key does not take.
-    #[error("{key} cannot be {shown}: {message}")]
+    #[error("{key} cannot be {shown}{}", because(message))]
     WrongValue {
         /// The key.
         key: String,
         /// The value as written, shortened.
         shown: String,
-        /// What the reader said.
+        /// Why, in words; empty when it is merely of another kind.
         message: String,
         /// What the key takes, in words.
         accepts: String,
@@ -247,4 +247,8 @@ impl From<NetworkError> for LabError {
     fn from(error: NetworkError) -> LabError {
         LabError::Network { error, file: None }
     }
+}
+
+fn because(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }

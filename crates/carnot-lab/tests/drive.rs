@@ -55,12 +55,12 @@ fn a_torn_last_line_costs_one_job_and_nothing_else() {
     let whole = tempfile::tempdir().unwrap();
     toy::run(&*question, whole.path(), 2, NEVER).unwrap();
     let root = tempfile::tempdir().unwrap();
-    toy::run(&*question, root.path(), 1, 6).unwrap();
+    let landed = toy::run(&*question, root.path(), 1, 6).unwrap().done;
     let points = folder(root.path()).join("points.jsonl");
     let bytes = fs::read(&points).unwrap();
     fs::write(&points, &bytes[..bytes.len() - 20]).unwrap();
     let run = Store::new(root.path()).open(&*question, "").unwrap();
-    assert_eq!(look(&*question, &run).unwrap().done, 5);
+    assert_eq!(look(&*question, &run).unwrap().done, landed - 1);
     toy::run(&*question, root.path(), 2, NEVER).unwrap();
     assert_eq!(toy::report_bytes(root.path()), toy::report_bytes(whole.path()));
 }

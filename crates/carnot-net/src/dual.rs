@@ -5,25 +5,36 @@
 //!
 //! Three ways to the pair averages, tried in this order: a closed form where the activation has one; the
 //! expansion in Hermite polynomials (a whole batch costs one expansion per variance), where the expansion
-//! converges; two-dimensional quadrature split at the kinks. All three take the squared distance d and never
-//! subtract nearly equal numbers, so merged inputs keep their relative accuracy.
+//! converges, after a kink at zero has been taken out as h|z|, whose averages are closed; two-dimensional
+//! quadrature split at the kinks. All three take the squared distance d and never subtract nearly equal numbers,
+//! so merged inputs keep their relative accuracy: 1e-12 and better, 1e-6 for an expansion across a kink.
 
 use crate::activation::Activation;
+use crate::activation::closed::ClosedForm;
 use crate::error::Unknown;
 use crate::kernel::{Gram, Kernel};
 use carnot_math::gauss;
 use carnot_math::gauss::hermite::Hermite;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-/// Highest order of the Hermite expansion. Twice this order changes tanh at K = 1 by less than 1e-16.
-const ORDER: usize = 160;
-/// Mass of the expansion beyond [`ORDER`], relative to ⟨σ²⟩, up to which the expansion is used.
-const TAIL: f64 = 1e-9;
+/// Order of the Hermite expansion that is tried first; enough for tanh at K = 1 to 1e-15.
+const ORDER: usize = 64;
+/// Order that is tried where the first leaves too much out.
+const HIGH_ORDER: usize = 160;
+/// The same mass below which the lower order is good enough.
+const FINE: f64 = 1e-13;
+/// Mass of the expansion beyond its order, relative to ⟨σ²⟩, up to which the expansion is used.
+const TAIL: f64 = 1e-7;
+/// Part of an activation that is taken out before expanding: h |z|.
+const ABSOLUTE: ClosedForm = ClosedForm::ScaleInvariant { a_plus: 1.0, a_minus: -1.0 };
 
 /// An activation, ready to average.
 pub struct Dual<'a> {
     activation: &'a Activation,
     kinks: Vec<f64>,
+    /// h: half the jump of the slope at zero.
+    bend: f64,
 }
 
 /// Averages over one Gaussian of variance K.
@@ -37,6 +48,55 @@ struct Single {
     slope: Vec<f64>,
     /// What the expansions leave out, relative to their squares; infinite when there is none.
     tail: f64,
+    slope_tail: f64,
+}
+
+impl Single {
+    /// Barycentric interpolation at Chebyshev nodes of the first kind.
+    fn interpolate(nodes: &[f64], known: &[Single], x: f64) -> Single {
+        let n = nodes.len() as f64;
+        let weight = |i: usize| {
+            let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+            sign * (std::f64::consts::PI * (i as f64 + 0.5) / n).sin() / (x - nodes[i])
+        };
+        if let Some(i) = nodes.iter().position(|&node| node == x) {
+            return known[i].clone();
+        }
+        let weights: Vec<f64> = (0..nodes.len()).map(weight).collect();
+        let total: f64 = weights.iter().sum();
+        let mix = |of: &dyn Fn(&Single) -> f64| {
+            weights.iter().zip(known).map(|(w, single)| w * of(single)).sum::<f64>() / total
+        };
+        let mixed = |of: &dyn Fn(&Single) -> &[f64]| {
+            let mut out = vec![0.0; of(&known[0]).len()];
+            for (w, single) in weights.iter().zip(known) {
+                out.iter_mut().zip(of(single)).for_each(|(o, a)| *o += w / total * a);
+            }
+            out
+        };
+        Single {
+            mean: mix(&|s| s.mean),
+            square: mix(&|s| s.square),
+            slope_square: mix(&|s| s.slope_square),
+            value: mixed(&|s| &s.value),
+            slope: mixed(&|s| &s.slope),
+            tail: known.iter().map(|s| s.tail).fold(0.0, f64::max),
+            slope_tail: known.iter().map(|s| s.slope_tail).fold(0.0, f64::max),
+        }
+    }
+}
+
+/// Chebyshev nodes in ln K.
+const NODES: usize = 16;
+
+/// The expansion with a break at zero, where most kinks are, made once.
+fn hermite(high: bool) -> &'static Hermite {
+    static LOW: OnceLock<Hermite> = OnceLock::new();
+    static HIGH: OnceLock<Hermite> = OnceLock::new();
+    match high {
+        false => LOW.get_or_init(|| Hermite::new(ORDER, &[0.0])),
+        true => HIGH.get_or_init(|| Hermite::new(HIGH_ORDER, &[0.0])),
+    }
 }
 
 /// Averages over two Gaussians.
@@ -52,7 +112,10 @@ impl<'a> Dual<'a> {
     /// Prepares an activation.
     #[must_use]
     pub fn of(activation: &'a Activation) -> Dual<'a> {
-        Dual { activation, kinks: activation.formula.kinks().iter().map(|kink| kink.at).collect() }
+        let formula = &activation.formula;
+        let bends = formula.kinks().iter().any(|kink| kink.at == 0.0 && kink.order == 1);
+        let bend = if bends { (formula.one_sided(0.0, 1)[1] - formula.one_sided(0.0, -1)[1]) / 2.0 } else { 0.0 };
+        Dual { activation, kinks: formula.kinks().iter().map(|kink| kink.at).collect(), bend }
     }
 
     /// ⟨σ′²⟩ averaged over sites of the given variances.
@@ -60,13 +123,9 @@ impl<'a> Dual<'a> {
     /// # Errors
     /// [`Unknown::Average`] when the average does not converge.
     pub fn mean_squared_slope(&self, variances: &[f64]) -> Result<f64, Unknown> {
-        let mut known = BTreeMap::new();
-        let mut sum = 0.0;
-        for &variance in variances {
-            let single = self.single(variance, None, &mut known)?;
-            sum += single.slope_square;
-        }
-        Ok(sum / variances.len() as f64)
+        let known = self.singles(variances, false)?;
+        let slopes = variances.iter().map(|variance| known[&variance.to_bits()].slope_square);
+        Ok(slopes.sum::<f64>() / variances.len() as f64)
     }
 
     /// The kernel after the activation; the one that enters must be Gaussian.
@@ -77,12 +136,8 @@ impl<'a> Dual<'a> {
         let gram = &kernel.forward;
         let closed = self.activation.closed.is_some();
         let several = gram.pairs().next().is_some();
-        let hermite = (!closed && several && self.kinks.iter().all(|&k| k == 0.0))
-            .then(|| Hermite::new(ORDER, &self.kinks));
-        let mut known = BTreeMap::new();
-        for &variance in &gram.variance {
-            self.single(variance, hermite.as_ref(), &mut known)?;
-        }
+        let expand = !closed && several && self.kinks.iter().all(|&k| k == 0.0);
+        let known = self.singles(&gram.variance, expand)?;
         let single = |site: usize| &known[&gram.variance[site].to_bits()];
         let mut forward = Gram::zeros(gram.samples, gram.positions, gram.keep);
         let mut slope_distance = forward.clone();
@@ -126,20 +181,46 @@ impl<'a> Dual<'a> {
         Ok(Kernel { forward, mean, gaussian: false, tangent })
     }
 
-    fn single<'m>(
-        &self,
-        variance: f64,
-        hermite: Option<&Hermite>,
-        known: &'m mut BTreeMap<u64, Single>,
-    ) -> Result<&'m Single, Unknown> {
-        use std::collections::btree_map::Entry;
-        match known.entry(variance.to_bits()) {
-            Entry::Occupied(found) => Ok(found.into_mut()),
-            Entry::Vacant(empty) => {
-                let single = self.average(variance, hermite)?;
-                Ok(empty.insert(single))
+    /// The averages at every variance that occurs.
+    fn singles(&self, variances: &[f64], expand: bool) -> Result<BTreeMap<u64, Single>, Unknown> {
+        let mut distinct: Vec<f64> = variances.to_vec();
+        distinct.sort_unstable_by(f64::total_cmp);
+        distinct.dedup();
+        for hermite in if expand { vec![Some(hermite(false)), Some(hermite(true))] } else { vec![None] } {
+            let all = self.singles_with(&distinct, hermite)?;
+            let fine = all.iter().all(|single| single.tail < FINE);
+            if fine || hermite.is_none_or(|h| std::ptr::eq(h, self::hermite(true))) {
+                return Ok(distinct.iter().map(|variance| variance.to_bits()).zip(all).collect());
             }
         }
+        unreachable!("the last expansion is always taken")
+    }
+
+    fn singles_with(&self, distinct: &[f64], hermite: Option<&Hermite>) -> Result<Vec<Single>, Unknown> {
+        if let Some(all) = self.interpolated(distinct, hermite) {
+            return Ok(all);
+        }
+        distinct.iter().map(|&variance| self.average(variance, hermite)).collect()
+    }
+
+    /// Many variances close together: averages are smooth in ln K, so Chebyshev nodes and interpolation give them
+    /// all. `None` when that does not pay, or does not reach 1e-11 at a point kept aside.
+    fn interpolated(&self, distinct: &[f64], hermite: Option<&Hermite>) -> Option<Vec<Single>> {
+        let (&low, &high) = (distinct.first()?, distinct.last()?);
+        if distinct.len() <= NODES + 8 || low <= 0.0 || high / low > 30.0 {
+            return None;
+        }
+        let (low, high) = (low.ln(), high.ln());
+        let angle = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / NODES as f64).cos();
+        let nodes: Vec<f64> = (0..NODES).map(|i| (low + high + (high - low) * angle(i)) / 2.0).collect();
+        let known: Vec<Single> =
+            nodes.iter().map(|x| self.average(x.exp(), hermite)).collect::<Result<_, _>>().ok()?;
+        let at = |variance: f64| Single::interpolate(&nodes, &known, variance.ln());
+        let aside = distinct[distinct.len() / 2];
+        let (exact, guess) = (self.average(aside, hermite).ok()?, at(aside));
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * a.abs().max(b.abs());
+        let good = close(exact.square, guess.square) && close(exact.slope_square, guess.slope_square);
+        good.then(|| distinct.iter().map(|&variance| at(variance)).collect())
     }
 
     fn average(&self, variance: f64, hermite: Option<&Hermite>) -> Result<Single, Unknown> {
@@ -156,6 +237,7 @@ impl<'a> Dual<'a> {
             value: Vec::new(),
             slope: Vec::new(),
             tail: f64::INFINITY,
+            slope_tail: f64::INFINITY,
         };
         // The integrand must have died out at the ends of the range, or the average does not exist.
         let edge = rule.w.last().zip(value.last()).map_or(0.0, |(w, s)| w * s * s);
@@ -164,9 +246,14 @@ impl<'a> Dual<'a> {
         }
         if let Some(hermite) = hermite {
             let z: Vec<f64> = hermite.nodes().iter().map(|u| variance.sqrt() * u).collect();
-            let (value, slope) = self.at(&z);
+            let (mut value, mut slope) = self.at(&z);
+            for (at, z) in z.iter().enumerate() {
+                value[at] -= self.bend * z.abs();
+                slope[at] -= self.bend * z.signum();
+            }
             let (value, slope) = (hermite.expand(&value), hermite.expand(&slope));
-            single.tail = (value.tail / single.square).max(slope.tail / single.slope_square);
+            single.slope_tail = slope.tail / single.slope_square;
+            single.tail = value.tail / single.square;
             (single.value, single.slope) = (value.coefficients, slope.coefficients);
         }
         Ok(single)
@@ -174,7 +261,9 @@ impl<'a> Dual<'a> {
 
     /// Values and slopes at points.
     fn at(&self, z: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        z.iter().map(|&z| self.activation.formula.jet(z)).map(|jet| (jet[0], jet[1])).unzip()
+        let (mut value, mut slope) = (vec![0.0; z.len()], vec![0.0; z.len()]);
+        self.activation.formula.values_and_slopes(z, &mut value, &mut slope);
+        (value, slope)
     }
 
     fn pair(&self, va: f64, vb: f64, d: f64, a: &Single, b: &Single, want_slope: bool) -> Pair {
@@ -194,17 +283,53 @@ impl<'a> Dual<'a> {
                 None => {}
             }
         }
-        if a.tail.max(b.tail) < TAIL && va > 0.0 && vb > 0.0 {
+        let slopes_fit = !want_slope || a.slope_tail.max(b.slope_tail) < TAIL;
+        if a.tail.max(b.tail) < TAIL && slopes_fit && va > 0.0 && vb > 0.0 {
             let root = (va * vb).sqrt();
             let apart = ((d - (va.sqrt() - vb.sqrt()).powi(2)).max(0.0) / (2.0 * root)).min(2.0);
-            let slope_distance = if want_slope { expanded(&a.slope, &b.slope, apart) } else { 0.0 };
-            return Pair { distance: expanded(&a.value, &b.value, apart), slope_distance };
+            let mut pair = Pair { distance: expanded(&a.value, &b.value, apart), slope_distance: 0.0 };
+            if want_slope {
+                pair.slope_distance = expanded(&a.slope, &b.slope, apart);
+            }
+            if self.bend != 0.0 {
+                self.put_back(&mut pair, (va, vb, d), (a, b), apart, want_slope);
+            }
+            return pair;
+        }
+        if !want_slope {
+            let [distance] = gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| {
+                [self.value_difference(z1, z2).powi(2)]
+            });
+            return Pair { distance, slope_distance: 0.0 };
         }
         let [distance, slope_distance] = gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| {
             let (value, slope) = self.difference(z1, z2);
             [value * value, slope * slope]
         });
         Pair { distance, slope_distance }
+    }
+
+    /// Adds what h|z| contributes: its own averages, closed, and the cross terms, expanded.
+    fn put_back(&self, pair: &mut Pair, at: (f64, f64, f64), of: (&Single, &Single), apart: f64, want_slope: bool) {
+        let (va, vb, d) = at;
+        let (h, size) = (self.bend, |v: f64| v.sqrt());
+        let unit = absolute();
+        let (ra, rb) = (scaled(&unit.0, size(va)), scaled(&unit.0, size(vb)));
+        let own = ABSOLUTE.distance(va, vb, d).unwrap_or(f64::NAN);
+        pair.distance += 2.0 * h * crossed((&of.0.value, &of.1.value), (&ra, &rb), apart) + h * h * own;
+        if want_slope {
+            let own = ClosedForm::Sign.distance(va, vb, d).unwrap_or(f64::NAN);
+            let cross = crossed((&of.0.slope, &of.1.slope), (&unit.1, &unit.1), apart);
+            pair.slope_distance += 2.0 * h * cross + h * h * own;
+        }
+    }
+
+    /// σ(z₁) − σ(z₂), from the derivatives half-way when the points are close.
+    fn value_difference(&self, z1: f64, z2: f64) -> f64 {
+        if (z1 - z2).abs() < 1e-3 {
+            return self.difference(z1, z2).0;
+        }
+        self.activation.formula.value(z1) - self.activation.formula.value(z2)
     }
 
     /// σ(z₁) − σ(z₂) and σ′(z₁) − σ′(z₂), from the derivatives half-way when the points are close.
@@ -224,17 +349,45 @@ impl<'a> Dual<'a> {
     }
 }
 
+/// Coefficients of |u| and sign(u), to the highest order.
+fn absolute() -> &'static (Vec<f64>, Vec<f64>) {
+    static UNIT: OnceLock<(Vec<f64>, Vec<f64>)> = OnceLock::new();
+    UNIT.get_or_init(|| {
+        let hermite = hermite(true);
+        let of = |f: fn(f64) -> f64| hermite.coefficients(&hermite.nodes().iter().map(|u| f(*u)).collect::<Vec<_>>());
+        (of(f64::abs), of(f64::signum))
+    })
+}
+
+fn scaled(values: &[f64], factor: f64) -> Vec<f64> {
+    values.iter().map(|x| x * factor).collect()
+}
+
+/// $\langle(g_a - g_b)(r_a - r_b)\rangle = \sum_k (g_{ak} - g_{bk})(r_{ak} - r_{bk}) + (g_{ak} r_{bk} + g_{bk} r_{ak})(1 - \rho^k)$.
+fn crossed(g: (&[f64], &[f64]), r: (&[f64], &[f64]), apart: f64) -> f64 {
+    let mut sum = 0.0;
+    for (k, lost) in losses(apart).take(g.0.len().min(r.0.len())).enumerate() {
+        sum += (g.0[k] - g.1[k]) * (r.0[k] - r.1[k]) + (g.0[k] * r.1[k] + g.1[k] * r.0[k]) * lost;
+    }
+    sum
+}
+
+/// 1 − ρ^k for k = 0, 1, 2, …, from 1 − ρ: nearly one is never subtracted from one.
+fn losses(apart: f64) -> impl Iterator<Item = f64> {
+    let mut lost = 0.0;
+    (0..).map(move |_| {
+        let now = lost;
+        // 1 − ρ^{k+1} = (1 − ρ^k) + ρ^k (1 − ρ): positive terms only while ρ > 0.
+        lost += (1.0 - lost) * apart;
+        now
+    })
+}
+
 /// $\sum_k (a_k - b_k)^2 + 2 a_k b_k (1 - \rho^k)$, with $1 - \rho^k$ from $1 - \rho$ = `apart`.
 fn expanded(a: &[f64], b: &[f64], apart: f64) -> f64 {
-    let rho = 1.0 - apart;
-    let close = apart < 0.5;
-    let log = if close { (-apart).ln_1p() } else { 0.0 };
-    let mut power = 1.0;
     let mut sum = 0.0;
-    for (k, (x, y)) in a.iter().zip(b).enumerate() {
-        let lost = if close { -(k as f64 * log).exp_m1() } else { 1.0 - power };
+    for ((x, y), lost) in a.iter().zip(b).zip(losses(apart)) {
         sum += (x - y).powi(2) + 2.0 * x * y * lost;
-        power *= rho;
     }
     sum
 }

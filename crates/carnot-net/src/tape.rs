@@ -34,13 +34,19 @@ impl<S> Watch<S> for Unwatched {
 /// its steady state allocates nothing.
 pub struct Tape<S> {
     saved: Vec<Batch<S>>,
-    free: Vec<Vec<S>>,
+    free: Vec<Spare<S>>,
     /// Whether dropout acts.
     pub mode: Mode,
     /// Whether layers need to save anything.
     pub record: bool,
     /// Randomness of dropout, one stream per member; empty when the mode is [`Mode::Evaluate`].
     pub noise: Vec<Stream>,
+}
+
+/// A buffer nobody uses, with the shape it had, so that taking it again need not make one.
+struct Spare<S> {
+    shape: Option<Shape>,
+    values: Vec<S>,
 }
 
 impl<S: Scalar> Tape<S> {
@@ -53,32 +59,45 @@ impl<S: Scalar> Tape<S> {
     /// A batch with arbitrary contents, to be overwritten.
     #[must_use]
     pub fn take(&mut self, members: usize, samples: usize, shape: &Shape) -> Batch<S> {
-        let data = self.take_values(members * samples * shape.len());
-        Batch { members, samples, shape: shape.clone(), data }
+        let len = members * samples * shape.len();
+        let same = self.free.iter().rposition(|s| s.values.len() == len && s.shape.as_ref() == Some(shape));
+        match same {
+            Some(i) => {
+                let Spare { shape, values } = self.free.remove(i);
+                let shape = shape.expect("compared equal to a shape");
+                Batch { members, samples, shape, data: values }
+            }
+            None => Batch { members, samples, shape: shape.clone(), data: self.take_values(len) },
+        }
     }
 
     /// A plain buffer with arbitrary contents, to be overwritten.
     #[must_use]
     pub fn take_values(&mut self, len: usize) -> Vec<S> {
-        let best = self.free.iter().position(|v| v.capacity() >= len && v.capacity() <= 2 * len.max(64));
-        let mut data = match best {
-            Some(i) => self.free.swap_remove(i),
+        let fits = |v: &Vec<S>| v.capacity() >= len && v.capacity() <= 2 * len.max(64);
+        // The last one given back is the likeliest to be still in the cache.
+        let mut values = match self.free.iter().rposition(|spare| fits(&spare.values)) {
+            Some(i) => self.free.remove(i).values,
             None => Vec::with_capacity(len),
         };
-        data.resize(len, S::default());
-        data
+        values.resize(len, S::default());
+        values
     }
 
     /// Gives a buffer back.
     pub fn give(&mut self, batch: Batch<S>) {
-        self.give_values(batch.data);
+        self.keep(Spare { shape: Some(batch.shape), values: batch.data });
     }
 
     /// Gives a plain buffer back.
     pub fn give_values(&mut self, values: Vec<S>) {
+        self.keep(Spare { shape: None, values });
+    }
+
+    fn keep(&mut self, spare: Spare<S>) {
         // A pool of this size serves any network: a layer holds at most a handful of buffers at once.
         if self.free.len() < 512 {
-            self.free.push(values);
+            self.free.push(spare);
         }
     }
 

@@ -98,7 +98,9 @@ pub fn forecast(plan: &Plan, theory: &Theory, inputs: &Kernel) -> Vec<LayerForec
     let gradients = gradients(plan, theory, &without_tangent, &kernels);
     let tangents = tangents(plan, theory, inputs);
     let fluctuations = fluctuations(plan, theory, inputs);
-    let chis = Susceptibilities::of(plan, theory, inputs);
+    let is_known = |row: &Fluctuation| row.chi_parallel.is_some() && row.chi_perpendicular.is_some();
+    let all_known = !fluctuations.is_empty() && fluctuations.iter().all(is_known);
+    let chis = (!all_known).then(|| Susceptibilities::of(plan, theory, inputs));
     let mut layers = Vec::new();
     for (at, site) in plan.read_sites().iter().enumerate() {
         let reading = kernels[site.index].as_ref().map_err(|lost| Because::from(lost.clone())).map(|kernel| {
@@ -118,10 +120,12 @@ pub fn forecast(plan: &Plan, theory: &Theory, inputs: &Kernel) -> Vec<LayerForec
             name: site.name.clone(),
             width: site.output.width(),
             reading,
-            chi_parallel: row.and_then(|row| row.chi_parallel).map_or_else(|| chis.parallel[at].clone(), Ok),
+            chi_parallel: row
+                .and_then(|row| row.chi_parallel)
+                .map_or_else(|| chis.as_ref().map_or(Err(Because::Last), |chis| chis.parallel[at].clone()), Ok),
             chi_perpendicular: row
                 .and_then(|row| row.chi_perpendicular.clone())
-                .unwrap_or_else(|| chis.perpendicular[at].clone()),
+                .unwrap_or_else(|| chis.as_ref().map_or(Err(Because::Last), |chis| chis.perpendicular[at].clone())),
             vertex: row.map_or_else(|| structure(plan), |row| row.vertex.clone()),
             kernel_shift: row.map_or_else(|| structure(plan), |row| row.kernel_shift.clone()),
             tangent: tangents.get(at).cloned().unwrap_or(Err(observables::Missing::NotMeasured.into())),

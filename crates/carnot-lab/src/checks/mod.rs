@@ -159,7 +159,7 @@ pub fn finding(page: &CheckPage, level: Level, at: String, saw: String, because:
 pub fn at_position(outcome: Outcome, position: String) -> Outcome {
     match outcome {
         Outcome::Found(mut finding) => {
-            finding.position = Some(position);
+            finding.position = (!position.is_empty()).then_some(position);
             Outcome::Found(finding)
         }
         other => other,

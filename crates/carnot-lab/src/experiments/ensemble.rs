@@ -291,7 +291,7 @@ fn write(
     report.sections.extend(charts(&rows));
     report.sections.push(Section::Table(table(part, &rows)));
     report.sections.extend(shift_note(&rows, &before, part).map(|text| Section::Text(Text { text, ..Text::default() })));
-    report.profiles.push(measured_profile("ensemble", &profile(part)));
+    report.profiles.push(measured_profile("simulated", &profile(part)));
     report.coverage = Some(coverage(expected, &rows));
     report.extra.insert("agreement".into(), outcome.json(&rows));
     report.extra.insert("members".into(), json!(part.count()));

@@ -118,8 +118,7 @@ fn typed(verb: &dyn Verb, key: &Key, text: &str, origin: &Origin) -> Result<Valu
             Err(wrong) => message = message.or(Some(wrong)),
         }
     }
-    let message = message.unwrap_or_else(|| format!("it is not {}", key.accepts()));
-    Err(wrong(key, text, message, origin))
+    Err(wrong(key, text, message.unwrap_or_default(), origin))
 }
 
 fn check(verb: &dyn Verb, keys: &[Key], setting: &Setting) -> Result<(), LabError> {
@@ -144,13 +143,20 @@ fn wrong(key: &Key, shown: &str, message: String, origin: &Origin) -> LabError {
     LabError::WrongValue {
         key: key.name.clone(),
         shown: short(shown),
-        message,
+        message: if is_of_readers(&message) { String::new() } else { message },
         accepts: key.accepts(),
         nearest: matches!(key.kind, Kind::Choice(_))
             .then(|| nearest(shown.trim_matches('"'), &key.choices()))
             .flatten(),
         origin: origin.clone(),
     }
+}
+
+/// Does serde speak of Rust's types here? What the key takes is said in words anyway.
+fn is_of_readers(message: &str) -> bool {
+    ["invalid type", "invalid value", "invalid length", "unknown variant", "data did not match"]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 /// A value that `resolve` refuses is refused where it was given.
