@@ -63,7 +63,9 @@ fn experiment(verb: &dyn Verb) -> Command {
     let doc = verb.schema()["description"].as_str().unwrap_or("").to_string();
     let paragraphs: Vec<String> = doc.split("\n\n").map(first_paragraph).collect();
     let keys = keys::keys(verb);
+    let network = if keys.iter().any(Key::is_positional) { " NETWORK" } else { "" };
     Command::new(verb.verb())
+        .override_usage(format!("carnot {}{network} [OPTIONS]", verb.verb()))
         .about(paragraphs.first().cloned().unwrap_or_default())
         .long_about(paragraphs.join("\n\n"))
         .args(keys.iter().map(argument))

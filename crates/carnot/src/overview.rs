@@ -47,5 +47,8 @@ fn line(command: &str, about: &str) -> String {
 fn about(verb: &dyn Verb) -> String {
     let schema = verb.schema();
     let about = first_paragraph(schema["description"].as_str().unwrap_or(""));
-    about.trim_end_matches('.').to_string()
+    let about = about.trim_end_matches('.');
+    let mut characters = about.chars();
+    // The list is no prose: entries begin small.
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }

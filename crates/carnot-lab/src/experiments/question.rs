@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 
 use carnot_report::report::Report;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{Experiment, Group, Job, Point, Progress, Tools};
@@ -18,6 +20,8 @@ pub trait Verb: Sync {
     fn schema(&self) -> Value;
     /// The specification when nothing is given.
     fn defaults(&self) -> Value;
+    /// Its keys in the order of its fields, which a JSON object does not keep.
+    fn order(&self) -> Vec<String>;
     /// Can these settings be read? The message is serde's.
     ///
     /// # Errors
@@ -82,6 +86,12 @@ impl<E: Experiment> Verb for Row<E> {
         serde_json::to_value(E::Spec::default()).expect("a specification is plain data with text keys")
     }
 
+    fn order(&self) -> Vec<String> {
+        let text = serde_json::to_string(&E::Spec::default());
+        let text = text.expect("a specification is plain data with text keys");
+        serde_json::from_str::<Order>(&text).expect("a specification is a table").0
+    }
+
     fn accepts(&self, settings: &Value) -> Result<(), String> {
         serde_json::from_value::<E::Spec>(settings.clone()).map(|_| ()).map_err(|error| error.to_string())
     }
@@ -92,6 +102,33 @@ impl<E: Experiment> Verb for Row<E> {
         let spec = E::resolve(spec)?;
         let value = serde_json::to_value(&spec).expect("a specification is plain data with text keys");
         Ok(Box::new(Asked::<E> { spec, value }))
+    }
+}
+
+/// The keys of a JSON object as they stand in its text.
+struct Order(Vec<String>);
+
+impl<'de> Deserialize<'de> for Order {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Order, D::Error> {
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+struct Keys;
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = Order;
+
+    fn expecting(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        out.write_str("a table")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Order, M::Error> {
+        let mut keys = Vec::new();
+        while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+            keys.push(key);
+        }
+        Ok(Order(keys))
     }
 }
 

@@ -109,7 +109,9 @@ pub fn keys(verb: &dyn Verb) -> Vec<Key> {
         Key { name: name.clone(), doc, kind, is_optional, default: defaults[name].clone() }
     };
     let mut keys: Vec<Key> = properties.iter().map(one).collect();
-    keys.sort_by_key(|key| !key.is_positional());
+    let order = verb.order();
+    let place = |key: &Key| order.iter().position(|name| *name == key.name).unwrap_or(order.len());
+    keys.sort_by_key(|key| (!key.is_positional(), place(key)));
     keys
 }
 
