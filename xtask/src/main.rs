@@ -24,6 +24,7 @@ const USAGE: &str = "cargo xtask TASK
   test     set up what the tests need, run them all, say what could not run and why
   lint     formatting, clippy with warnings denied, licences
   ci       lint, then test
+  browser  the browser tests alone, with what was built for the tests
   bench    the benches; arguments are passed on
   book     write the parts of the book that the program knows, then build its pages
 ";
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             lint::all(&mut steps);
             test::all(&mut steps);
         }
+        ("browser", true) => browser::all(&mut steps),
         ("book", true) => book::all(&mut steps),
         ("bench", _) => steps.run("benches", cargo(&["bench", "--workspace", "--bench", "*"]).args(rest)),
         ("" | "help" | "--help" | "-h", true) => {
