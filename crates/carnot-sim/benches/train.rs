@@ -5,18 +5,22 @@
 //! the machine's peak. On a machine that others use too, wall time measures the others: so times are also given as
 //! processor time, which the system counts for this process only. Criterion keeps the wall times.
 
-use carnot_math::device::{View, product};
+use carnot_math::device::{View, cpu, product};
 use carnot_math::random::Stream;
 use carnot_net::activation::Activation;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_net::hyper::LayerInit;
 use carnot_net::plan::Plan;
+use carnot_net::reading::Labels;
 use carnot_net::shorthand::{self, Style};
+use carnot_sim::ensemble::{Ensemble, run_job};
+use carnot_sim::initialise::initialise;
 use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
-use carnot_sim::train::spec::TrainSpec;
+use carnot_sim::train::spec::{Precision, TrainSpec};
 use carnot_sim::train::{Training, train};
 use criterion::Criterion;
+use rayon::ThreadPool;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -104,11 +108,58 @@ impl Case {
                 }
             }
         };
-        let repeats = (2e8 / self.operations()).ceil() as u64;
-        let times = timed(|| (0..repeats).for_each(|_| step()));
+        let repeats = (2e10 / self.operations()).ceil();
+        let times = timed(|| (0..repeats as u64).for_each(|_| step()));
         black_box(&gradients);
-        Times { wall: times.wall / repeats as f64, cpu: times.cpu / repeats as f64 }
+        Times { wall: times.wall / repeats, cpu: times.cpu / repeats }
     }
+}
+
+/// Least wall time of something short, in microseconds.
+fn least(mut run: impl FnMut()) -> f64 {
+    let mut once = |_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64() * 1e6
+    };
+    (0..300).map(&mut once).fold(f64::INFINITY, f64::min)
+}
+
+/// Microseconds of everything in a step that is no product, each part alone and with its numbers in the cache.
+fn other_parts(case: &Case) -> Vec<(&'static str, f64)> {
+    let (plan, batch) = (&case.plan, case.batch);
+    let buffer = |n: usize| vec![0.01f32; n];
+    let hidden: Vec<usize> = case.layers().iter().map(|&(b, _, m)| b * m).collect();
+    let (mut z, mut slope, mut out) = (buffer(hidden[0]), buffer(hidden[0]), buffer(hidden[0]));
+    let width = hidden[0] / batch;
+    let activations = (hidden.len() - 1) as f64;
+    let formula = Activation::parse("tanh").unwrap().formula;
+    let (mut w, mut m, mut v) = (buffer(plan.parameters), buffer(plan.parameters), buffer(plan.parameters));
+    let g = buffer(plan.parameters);
+    let adam = cpu::AdamStep {
+        rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        decay: 0.0,
+        correction1: 0.5,
+        correction2: 0.5,
+    };
+    let mut input = buffer(batch * plan.input.len());
+    let gather = || {
+        for (row, i) in input.chunks_exact_mut(plan.input.len()).zip(0..) {
+            row.copy_from_slice(case.data.sample(i * 37 % 2000));
+        }
+    };
+    let mut bias = buffer(width);
+    vec![
+        ("Adam", least(|| cpu::adam_step(&mut w, &mut m, &mut v, &g, &adam))),
+        ("activation and slope", activations * least(|| formula.values_and_slopes(&z, &mut out, &mut slope))),
+        ("times slope", activations * least(|| cpu::multiply_assign(&mut out, &slope))),
+        ("bias", activations * least(|| cpu::bias_rows(&mut z, &bias))),
+        ("sums for the bias", activations * least(|| cpu::column_sums(&mut bias, &slope, false))),
+        ("batch", least(gather)),
+    ]
 }
 
 /// Seconds.
@@ -139,13 +190,19 @@ fn product_speed(m: usize, k: usize, n: usize) -> f64 {
     let (a, b) = (vec![0.01f32; m * k], vec![0.01f32; k * n]);
     let mut out = vec![0f32; m * n];
     let operations = 2.0 * (m * k * n) as f64;
-    let repeats = (1e8 / operations).ceil() as usize;
-    let once = |_| {
-        let run =
-            || (0..repeats).for_each(|_| product(&mut out, View::new(&a, m, k), View::new(&b, k, n), false));
-        timed(run).cpu / repeats as f64
+    let mut run = |repeats: f64| {
+        (0..repeats as u64).for_each(|_| product(&mut out, View::new(&a, m, k), View::new(&b, k, n), false));
     };
-    operations / (0..25).map(once).fold(f64::INFINITY, f64::min)
+    // A small product is over before anybody interrupts it; a large one needs the processor's own clock, and that
+    // ticks slowly.
+    let seconds = if operations < 1e8 {
+        let repeats = (1e7 / operations).ceil();
+        least(|| run(repeats)) * 1e-6 / repeats
+    } else {
+        let repeats = (2e10 / operations).ceil();
+        (0..5).map(|_| timed(|| run(repeats)).cpu / repeats).fold(f64::INFINITY, f64::min)
+    };
+    operations / seconds
 }
 
 /// Minimum, median and largest of some numbers.
@@ -154,16 +211,19 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
     [values[0], values[values.len() / 2], values[values.len() - 1]]
 }
 
-fn headline(case: &Case) {
+fn headline(case: &Case, pools: &[ThreadPool]) {
     let peak = product_speed(1024, 1024, 1024);
     println!("\n{} · {} members · batch {} · Adam · float32", case.name, case.members, case.batch);
     println!("  product 1024×1024×1024: {:.1} GFLOP/s on one thread (the peak below)", peak / 1e9);
     for &(b, n, m) in &case.layers()[..2] {
         println!("  product {b}×{n}×{m}: {:.1} GFLOP/s", product_speed(b, n, m) / 1e9);
     }
+    for (what, time) in other_parts(case) {
+        println!("  {what}: {time:.2} µs per network-step");
+    }
     let mut one_thread = None;
-    for threads in [1, 2] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    for pool in pools {
+        let threads = pool.current_num_threads();
         // Alternating, so that what else happens on the machine meets both.
         let runs: Vec<(Times, Times)> =
             (0..7).map(|_| (pool.install(|| case.step()), case.products())).collect();
@@ -195,12 +255,44 @@ fn headline(case: &Case) {
     }
 }
 
+/// Reading of an untrained ensemble: kernels, distances and gradients of eight samples in every layer.
+fn reading(pool: &ThreadPool) {
+    let style = Style { activation: Activation::parse("tanh").unwrap(), residual: None, norm: None };
+    let plan = Plan::new(&shorthand::parse("64-128x50-10", &style).unwrap()).unwrap();
+    let init = vec![LayerInit::normal(1.0, 0.0); plan.weighted];
+    let mut inputs = vec![0f64; 8 * 64];
+    Stream::new(1, "bench", &[]).fill_normal(&mut inputs, 1.0);
+    let ensemble = Ensemble {
+        plan: &plan,
+        init: &init,
+        seed: 1,
+        inputs: &inputs,
+        labels: Labels::default(),
+        precision: Precision::Float64,
+        gradient: true,
+        tangent: None,
+    };
+    let members = 50;
+    let once = |_| pool.install(|| timed(|| drop(black_box(run_job(&ensemble, 0..members).unwrap()))).cpu);
+    let read = spread((0..5).map(|i| once(i) * 1e3 / members as f64).collect());
+    let mut parameters = vec![0f64; plan.parameters];
+    let drawn = least(|| initialise(&plan, &init, 1, 1, &mut parameters)) * 1e-3;
+    println!("\n64-128x50-10 · ensemble · 8 samples · float64, ms per member, least / median / most of 5:");
+    println!(
+        "  processor {:.2} / {:.2} / {:.2}, of which drawing parameters {drawn:.2}",
+        read[0], read[1], read[2]
+    );
+}
+
 fn main() {
     let cases = [Case::new("784-100x7-10", 32, 100, 20), Case::new("64-16x3-10", 256, 8, 200)];
     // `cargo test` builds benches and runs them with --test: once is enough there.
     let testing = std::env::args().any(|arg| arg == "--test");
+    // They live to the end: the system forgets the time of threads that are gone.
+    let pools = [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
     if !testing {
-        cases.iter().for_each(headline);
+        cases.iter().for_each(|case| headline(case, &pools));
+        reading(&pools[0]);
     }
     let mut criterion = Criterion::default()
         .sample_size(10)
@@ -208,8 +300,8 @@ fn main() {
         .measurement_time(Duration::from_secs(5))
         .configure_from_args();
     for case in &cases {
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for pool in &pools {
+            let threads = pool.current_num_threads();
             let name = format!("network-step {} ({} members, {threads} threads)", case.name, case.members);
             criterion.bench_function(&name, |bench| {
                 bench.iter_custom(|iterations| {

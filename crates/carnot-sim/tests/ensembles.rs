@@ -63,7 +63,7 @@ fn deep_linear_networks_fluctuate_exactly_as_their_closed_form_says() {
     let inputs = inputs(&plan, 1);
     let part = run_job(&ensemble(&plan, &init, &inputs), 0..4000).unwrap();
     for l in 0..depth {
-        let second = (1.0 + 2.0 / width as f64).powi(l as i32 + 1);
+        let second = (1.0 + 2.0 / width).powi(l as i32 + 1);
         assert_near("n Var K / K²", fluctuation(&part.layers[l].kernel[0], 24), width * (second - 1.0));
         // |Wᵀδ|² keeps its mean at C_W = 1 with equal widths; into the last hidden layer come two outputs.
         assert_near("gradient", part.layers[l].gradient[0].estimate(), 1.0);
@@ -118,7 +118,7 @@ fn threads_and_kills_change_no_bit() {
     let jobs = [0..30, 30..50, 50..100u64];
     let parts: Vec<Part> = jobs.iter().map(|job| run_job(&asked, job.clone()).unwrap()).collect();
     let expect = merge(&parts).unwrap();
-    assert_eq!(expect.members, [0..100]);
+    assert!(expect.members.len() == 1 && expect.members[0] == (0..100), "{:?}", expect.members);
     assert!(expect.layers.iter().all(|layer| layer.missing.iter().all(|lack| lack.what == "tangent")));
     for threads in 1..=3 {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -112,7 +112,7 @@ fn check(ensemble: &Ensemble) -> Result<(), SimError> {
     if ensemble.inputs.is_empty() {
         return Err(SimError::NoSamples);
     }
-    if ensemble.inputs.len() % plan.input.len() != 0 {
+    if !ensemble.inputs.len().is_multiple_of(plan.input.len()) {
         return Err(SimError::Input { expected: plan.input.clone(), found: ensemble.inputs.len() });
     }
     let samples = ensemble.inputs.len() / plan.input.len();

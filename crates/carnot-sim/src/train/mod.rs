@@ -2,7 +2,8 @@
 //!
 //! A block of members is one task. It is as large as fits into a core's caches with its optimizer's memory, and
 //! does all of its steps in one go, so that what it works on stays near. Inside a block everything runs on one
-//! thread and nothing is allocated once the first step has been taken.
+//! thread, and once the first step has been taken nothing is allocated but what a large matrix product needs for
+//! itself.
 
 mod block;
 mod data;
