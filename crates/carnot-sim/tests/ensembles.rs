@@ -57,7 +57,7 @@ fn the_first_layer_has_its_gaussian_kernel_and_fluctuation() {
 #[test]
 fn deep_linear_networks_fluctuate_exactly_as_their_closed_form_says() {
     // E[Ĝ²]/E[Ĝ]² = Π (1 + 2/n_l) over hidden layers; one more Gaussian average gives the kernel of layer l.
-    let (width, depth) = (24.0, 5);
+    let (width, depth) = (24.0_f64, 5);
     let plan = plan("6-24x5-2", "z");
     let init = vec![LayerInit::normal(1.0, 0.0); plan.weighted];
     let inputs = inputs(&plan, 1);
