@@ -7,7 +7,8 @@
 //! expansion in Hermite polynomials (a whole batch costs one expansion per variance), where the expansion
 //! converges, after a kink at zero has been taken out as h|z|, whose averages are closed; two-dimensional
 //! quadrature split at the kinks. All three take the squared distance d and never subtract nearly equal numbers,
-//! so merged inputs keep their relative accuracy: 1e-12 and better, 1e-6 for an expansion across a kink.
+//! so merged inputs keep their relative accuracy: 1e-12 and better, 1e-6 for an expansion across a kink, and
+//! 1e-3 in batches of functions with several kinks.
 
 use crate::activation::Activation;
 use crate::activation::closed::ClosedForm;
@@ -18,14 +19,16 @@ use carnot_math::gauss::hermite::Hermite;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// Order of the Hermite expansion that is tried first; enough for tanh at K = 1 to 1e-15.
-const ORDER: usize = 64;
-/// Order that is tried where the first leaves too much out.
-const HIGH_ORDER: usize = 160;
-/// The same mass below which the lower order is good enough.
+/// Orders of the Hermite expansion, tried in turn: 64 serves tanh at K = 1 to 1e-15, 500 a sigmoid at K = 60.
+const ORDERS: [usize; 3] = [64, 160, 500];
+/// Mass of the expansion beyond its order, relative to ⟨σ²⟩, below which no higher order is tried.
 const FINE: f64 = 1e-13;
-/// Mass of the expansion beyond its order, relative to ⟨σ²⟩, up to which the expansion is used.
+/// The same mass up to which the expansion is preferred to quadrature.
 const TAIL: f64 = 1e-7;
+/// The same for a batch of more than [`BATCH`] pairs, for which quadrature would take minutes.
+const BATCH_TAIL: f64 = 1e-3;
+/// Pairs from which on a batch is a batch.
+const BATCH: usize = 100;
 /// Part of an activation that is taken out before expanding: h |z|.
 const ABSOLUTE: ClosedForm = ClosedForm::ScaleInvariant { a_plus: 1.0, a_minus: -1.0 };
 
@@ -89,14 +92,17 @@ impl Single {
 /// Chebyshev nodes in ln K.
 const NODES: usize = 16;
 
-/// The expansion with a break at zero, where most kinks are, made once.
-fn hermite(high: bool) -> &'static Hermite {
-    static LOW: OnceLock<Hermite> = OnceLock::new();
-    static HIGH: OnceLock<Hermite> = OnceLock::new();
-    match high {
-        false => LOW.get_or_init(|| Hermite::new(ORDER, &[0.0])),
-        true => HIGH.get_or_init(|| Hermite::new(HIGH_ORDER, &[0.0])),
-    }
+/// The expansion of that order with a break at zero, where most kinks are; made once.
+fn hermite(order: usize) -> &'static Hermite {
+    static ALL: [OnceLock<Hermite>; ORDERS.len()] = [const { OnceLock::new() }; ORDERS.len()];
+    ALL[order].get_or_init(|| Hermite::new(ORDERS[order], &[0.0]))
+}
+
+/// What is asked of a pair.
+#[derive(Clone, Copy)]
+struct Wish {
+    slope: bool,
+    is_batch: bool,
 }
 
 /// Averages over two Gaussians.
@@ -123,7 +129,7 @@ impl<'a> Dual<'a> {
     /// # Errors
     /// [`Unknown::Average`] when the average does not converge.
     pub fn mean_squared_slope(&self, variances: &[f64]) -> Result<f64, Unknown> {
-        let known = self.singles(variances, false)?;
+        let known = self.singles(variances, false, false)?;
         let slopes = variances.iter().map(|variance| known[&variance.to_bits()].slope_square);
         Ok(slopes.sum::<f64>() / variances.len() as f64)
     }
@@ -136,8 +142,10 @@ impl<'a> Dual<'a> {
         let gram = &kernel.forward;
         let closed = self.activation.closed.is_some();
         let several = gram.pairs().next().is_some();
-        let expand = !closed && several && self.kinks.iter().all(|&k| k == 0.0);
-        let known = self.singles(&gram.variance, expand)?;
+        let is_batch = gram.pairs().nth(BATCH).is_some();
+        let expand = !closed && several && (is_batch || self.kinks.iter().all(|&k| k == 0.0));
+        let want_slope = kernel.tangent.is_some();
+        let known = self.singles(&gram.variance, expand, want_slope)?;
         let single = |site: usize| &known[&gram.variance[site].to_bits()];
         let mut forward = Gram::zeros(gram.samples, gram.positions, gram.keep);
         let mut slope_distance = forward.clone();
@@ -146,13 +154,13 @@ impl<'a> Dual<'a> {
         }
         let mut lost = None;
         let mut seen: BTreeMap<[u64; 3], Pair> = BTreeMap::new();
-        let want_slope = kernel.tangent.is_some();
+        let wish = Wish { slope: want_slope, is_batch };
         forward.fill_pairs(|a, b| {
             let d = gram.distance_of(a, b).expect("same pairs");
             let (va, vb) = (gram.variance[a], gram.variance[b]);
             let pair = *seen
                 .entry([va.to_bits(), vb.to_bits(), d.to_bits()])
-                .or_insert_with(|| self.pair(va, vb, d, single(a), single(b), want_slope));
+                .or_insert_with(|| self.pair(va, vb, d, single(a), single(b), wish));
             if !pair.distance.is_finite() {
                 lost = Some(va.max(vb));
             }
@@ -182,21 +190,29 @@ impl<'a> Dual<'a> {
     }
 
     /// The averages at every variance that occurs.
-    fn singles(&self, variances: &[f64], expand: bool) -> Result<BTreeMap<u64, Single>, Unknown> {
+    fn singles(&self, variances: &[f64], expand: bool, slopes: bool) -> Result<BTreeMap<u64, Single>, Unknown> {
         let mut distinct: Vec<f64> = variances.to_vec();
         distinct.sort_unstable_by(f64::total_cmp);
         distinct.dedup();
-        for hermite in if expand { vec![Some(hermite(false)), Some(hermite(true))] } else { vec![None] } {
-            let all = self.singles_with(&distinct, hermite)?;
-            let fine = all.iter().all(|single| single.tail < FINE);
-            if fine || hermite.is_none_or(|h| std::ptr::eq(h, self::hermite(true))) {
-                return Ok(distinct.iter().map(|variance| variance.to_bits()).zip(all).collect());
+        let tag = |all: Vec<Single>| distinct.iter().map(|variance| variance.to_bits()).zip(all).collect();
+        if !expand {
+            return Ok(tag(self.singles_with(&distinct, None)?));
+        }
+        // With a kink the mass beyond any order falls as a power: lower orders would be tried in vain.
+        let first = if self.kinks.is_empty() { 0 } else { 1 };
+        let mut all = Vec::new();
+        for order in first..ORDERS.len() {
+            all = self.singles_with(&distinct, Some((hermite(order), slopes)))?;
+            let worst = all.iter().map(|single| single.tail).fold(0.0, f64::max);
+            // The highest order costs as much as a pair by quadrature; it pays where the others are useless.
+            if worst < FINE || (order > 0 && worst < TAIL) {
+                break;
             }
         }
-        unreachable!("the last expansion is always taken")
+        Ok(tag(all))
     }
 
-    fn singles_with(&self, distinct: &[f64], hermite: Option<&Hermite>) -> Result<Vec<Single>, Unknown> {
+    fn singles_with(&self, distinct: &[f64], hermite: Option<(&Hermite, bool)>) -> Result<Vec<Single>, Unknown> {
         if let Some(all) = self.interpolated(distinct, hermite) {
             return Ok(all);
         }
@@ -205,7 +221,7 @@ impl<'a> Dual<'a> {
 
     /// Many variances close together: averages are smooth in ln K, so Chebyshev nodes and interpolation give them
     /// all. `None` when that does not pay, or does not reach 1e-11 at a point kept aside.
-    fn interpolated(&self, distinct: &[f64], hermite: Option<&Hermite>) -> Option<Vec<Single>> {
+    fn interpolated(&self, distinct: &[f64], hermite: Option<(&Hermite, bool)>) -> Option<Vec<Single>> {
         let (&low, &high) = (distinct.first()?, distinct.last()?);
         if distinct.len() <= NODES + 8 || low <= 0.0 || high / low > 30.0 {
             return None;
@@ -223,7 +239,7 @@ impl<'a> Dual<'a> {
         good.then(|| distinct.iter().map(|&variance| at(variance)).collect())
     }
 
-    fn average(&self, variance: f64, hermite: Option<&Hermite>) -> Result<Single, Unknown> {
+    fn average(&self, variance: f64, hermite: Option<(&Hermite, bool)>) -> Result<Single, Unknown> {
         if !(variance.is_finite() && variance >= 0.0) {
             return Err(self.unknown(variance));
         }
@@ -244,17 +260,21 @@ impl<'a> Dual<'a> {
         if !(single.square.is_finite() && single.slope_square.is_finite()) || edge > 1e-10 * single.square {
             return Err(self.unknown(variance));
         }
-        if let Some(hermite) = hermite {
+        if let Some((hermite, slopes)) = hermite {
             let z: Vec<f64> = hermite.nodes().iter().map(|u| variance.sqrt() * u).collect();
             let (mut value, mut slope) = self.at(&z);
             for (at, z) in z.iter().enumerate() {
                 value[at] -= self.bend * z.abs();
                 slope[at] -= self.bend * z.signum();
             }
-            let (value, slope) = (hermite.expand(&value), hermite.expand(&slope));
-            single.slope_tail = slope.tail / single.slope_square;
+            let value = hermite.expand(&value);
             single.tail = value.tail / single.square;
-            (single.value, single.slope) = (value.coefficients, slope.coefficients);
+            single.value = value.coefficients;
+            if slopes {
+                let slope = hermite.expand(&slope);
+                single.slope_tail = slope.tail / single.slope_square;
+                single.slope = slope.coefficients;
+            }
         }
         Ok(single)
     }
@@ -266,7 +286,8 @@ impl<'a> Dual<'a> {
         (value, slope)
     }
 
-    fn pair(&self, va: f64, vb: f64, d: f64, a: &Single, b: &Single, want_slope: bool) -> Pair {
+    fn pair(&self, va: f64, vb: f64, d: f64, a: &Single, b: &Single, wish: Wish) -> Pair {
+        let want_slope = wish.slope;
         if d == 0.0 && va == vb {
             return Pair { distance: 0.0, slope_distance: 0.0 };
         }
@@ -283,10 +304,17 @@ impl<'a> Dual<'a> {
                 None => {}
             }
         }
-        let slopes_fit = !want_slope || a.slope_tail.max(b.slope_tail) < TAIL;
-        if a.tail.max(b.tail) < TAIL && slopes_fit && va > 0.0 && vb > 0.0 {
+        let bound = if wish.is_batch { BATCH_TAIL } else { TAIL };
+        let slopes_fit = !want_slope || a.slope_tail.max(b.slope_tail) < bound;
+        let tail = a.tail.max(b.tail);
+        if tail < bound && slopes_fit && va > 0.0 && vb > 0.0 {
             let root = (va * vb).sqrt();
             let apart = ((d - (va.sqrt() - vb.sqrt()).powi(2)).max(0.0) / (2.0 * root)).min(2.0);
+            if tail > TAIL && apart < 1e-5 && !want_slope {
+                // Orders beyond the last would matter here; the slope says it to a share √apart.
+                let slope_square = (a.slope_square + b.slope_square) / 2.0;
+                return Pair { distance: slope_square * d, slope_distance: 0.0 };
+            }
             let mut pair = Pair { distance: expanded(&a.value, &b.value, apart), slope_distance: 0.0 };
             if want_slope {
                 pair.slope_distance = expanded(&a.slope, &b.slope, apart);
@@ -353,7 +381,7 @@ impl<'a> Dual<'a> {
 fn absolute() -> &'static (Vec<f64>, Vec<f64>) {
     static UNIT: OnceLock<(Vec<f64>, Vec<f64>)> = OnceLock::new();
     UNIT.get_or_init(|| {
-        let hermite = hermite(true);
+        let hermite = hermite(ORDERS.len() - 1);
         let of = |f: fn(f64) -> f64| hermite.coefficients(&hermite.nodes().iter().map(|u| f(*u)).collect::<Vec<_>>());
         (of(f64::abs), of(f64::signum))
     })
