@@ -17,6 +17,9 @@
 //!
 //! This crate never knows terminals, HTTP or Python, and prints nothing. Only [`store`] and [`spec`] touch files.
 
+// An error ends the command, so its size costs nothing; boxing it would cost every match on it a line.
+#![allow(clippy::result_large_err)]
+
 pub mod checks;
 pub mod diagnose;
 pub mod drive;

@@ -1,5 +1,7 @@
 //! Resume, early stop, failure and the same bits every time, seen from outside with a made-up experiment.
 
+#![allow(clippy::result_large_err)]
+
 mod toy;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Defaults < file < flags, and every slip at its place.
 
+#![allow(clippy::result_large_err)]
+
 mod toy;
 
 use std::path::Path;

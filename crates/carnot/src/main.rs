@@ -14,6 +14,8 @@
 //! | [`progress`] | a bar on a terminal, one line a minute elsewhere |
 //! | [`output`] | what goes to which stream, and how |
 
+#![allow(clippy::result_large_err)]
+
 mod ask;
 mod cli;
 mod globals;

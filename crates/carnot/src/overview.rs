@@ -8,6 +8,8 @@ use crate::output::Output;
 
 /// Column at which explanations start.
 const START: usize = 25;
+/// Columns of the list.
+const WIDTH: usize = 100;
 
 /// Prints it.
 pub fn print(output: &Output) {
@@ -41,7 +43,17 @@ fn text() -> String {
 }
 
 fn line(command: &str, about: &str) -> String {
-    format!("  {command:<width$}{about}\n", width = START - 2)
+    let mut lines = vec![format!("  {command:<width$}", width = START - 3)];
+    for word in about.split(' ') {
+        let line = lines.last_mut().expect("there is always a last line");
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{}{word}", " ".repeat(START)));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 fn about(verb: &dyn Verb) -> String {

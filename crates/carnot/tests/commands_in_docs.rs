@@ -38,10 +38,11 @@ fn commands(text: &str) -> Vec<Documented> {
             if command.starts_with("carnot") {
                 found.push(Documented { line: at + 1, command, is_bad_news: false });
             }
-        } else if is_console && line.starts_with("WILL NOT LEARN") {
-            if let Some(last) = found.last_mut() {
-                last.is_bad_news = true;
-            }
+        } else if is_console
+            && line.starts_with("WILL NOT LEARN")
+            && let Some(last) = found.last_mut()
+        {
+            last.is_bad_news = true;
         }
     }
     found

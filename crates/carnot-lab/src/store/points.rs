@@ -131,7 +131,7 @@ mod tests {
         let (a, b) = (point("a", 1.0), point("b", 2.0));
         let torn = &line(&b)[..30];
         std::fs::write(&path, format!("{}hello\n\n{}{}{torn}", line(&a), "\u{feff}{}\n", line(&a))).unwrap();
-        assert_eq!(read(&path).unwrap(), [a.clone()]);
+        assert_eq!(read(&path).unwrap(), std::slice::from_ref(&a));
         Appender::open(path.clone()).unwrap().add(&b).unwrap();
         assert_eq!(read(&path).unwrap(), [a, b]);
     }
