@@ -22,14 +22,15 @@ multiversion! {
         }
     }
 
-    /// `dst *= src`, element by element: a gradient times the slope of the activation.
+    /// `dst *= src`, element by element: a gradient times the slope of the activation. Products below
+    /// [`Scalar::NEGLIGIBLE`] become zero.
     ///
     /// # Panics
     /// When the lengths differ.
     pub fn multiply_assign<S: Scalar>(dst: &mut [S], src: &[S]) {
         assert_eq!(dst.len(), src.len(), "multiplying {} numbers by {}", dst.len(), src.len());
         for (d, s) in dst.iter_mut().zip(src) {
-            *d *= *s;
+            *d = (*d * *s).flushed();
         }
     }
 

@@ -41,7 +41,8 @@ multiversion! {
     /// $$ m \leftarrow \beta_1 m + (1-\beta_1) g, \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2, \quad
     ///    w \leftarrow (1 - \eta\lambda) w - \frac{\eta}{c_1} \frac{m}{\sqrt{v / c_2} + \epsilon} $$
     ///
-    /// * `w`: weights, `m`: running means, `v`: running squares, all updated; `g`: gradient; all of one length
+    /// * `w`: weights, `m`: running means, `v`: running squares, all updated; `g`: gradient; all of one length.
+    ///   Means and squares below [`Scalar::NEGLIGIBLE`] become zero
     ///
     /// # Panics
     /// When the lengths differ.
@@ -58,8 +59,8 @@ multiversion! {
         let root_correction = s(1.0 / step.correction2.sqrt());
         let (epsilon, keep) = (s(step.epsilon), s(1.0 - step.rate * step.decay));
         for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
-            *m = beta1 * *m + rest1 * *g;
-            *v = beta2 * *v + rest2 * (*g * *g);
+            *m = (beta1 * *m + rest1 * *g).flushed();
+            *v = (beta2 * *v + rest2 * (*g * *g)).flushed();
             *w = keep * *w - rate * *m / (v.root() * root_correction + epsilon);
         }
     }
@@ -83,7 +84,7 @@ multiversion! {
         let (ahead1, ahead2) = if step.nesterov { (s(1.0), momentum) } else { (s(0.0), s(1.0)) };
         for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
             let slope = *g + decay * *w;
-            *v = momentum * *v + slope;
+            *v = (momentum * *v + slope).flushed();
             *w -= rate * (ahead1 * slope + ahead2 * *v);
         }
     }
