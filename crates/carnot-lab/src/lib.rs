@@ -12,13 +12,13 @@
 //! | [`jobs`] | who runs a job: threads of this process, or `carnot work` somewhere else |
 //! | [`checks`] | one file per check: evidence → finding |
 //! | [`diagnose`] | every error of every crate below → problem, cause, remedy |
+//! | [`settings`] | settings that experiments share: initialisation, data |
+//! | [`present`] | forecasts and measurements → the report's columns and charts |
+//! | [`remedy`] | what can be done: a changed network, rates, code |
 //! | [`explain`] | what a code, a symbol or a command means |
 //! | [`error`] | everything that can go wrong here |
 //!
 //! This crate never knows terminals, HTTP or Python, and prints nothing. Only [`store`] and [`spec`] touch files.
-
-// An error ends the command, so its size costs nothing; boxing it would cost every match on it a line.
-#![allow(clippy::result_large_err)]
 
 pub mod checks;
 pub mod diagnose;

@@ -67,12 +67,15 @@ pub struct Advised {
 /// # Errors
 /// In words, why they are not known.
 pub fn rates(plan: &Plan, init: &[LayerInit], input_square: f64) -> Result<Advised, String> {
-    let steps = steps(plan).map_err(|layer| format!("rates are known for dense stacks, and {layer} is not part of one"))?;
+    let steps = steps(plan)
+        .map_err(|layer| format!("rates are known for dense stacks, and {layer} is not part of one"))?;
     if steps.steps.iter().any(|step| step.skip != 0.0) {
         return Err("rates are not derived for stacks with skips".into());
     }
     let scales = |lambda_w: &[f64], lambda_b: &[f64]| -> Vec<Scales> {
-        let of = |(at, init): (usize, &LayerInit)| Scales::new(init.c_w, init.c_b).with_rates(lambda_w[at], lambda_b[at]);
+        let of = |(at, init): (usize, &LayerInit)| {
+            Scales::new(init.c_w, init.c_b).with_rates(lambda_w[at], lambda_b[at])
+        };
         init.iter().enumerate().map(of).collect()
     };
     let ones = vec![1.0; init.len()];

@@ -2,9 +2,8 @@
 
 use carnot_net::dataset::{self, Dataset, Options, Scaling};
 use carnot_net::hyper::{LayerInit, Scheme};
-use carnot_net::network::Network;
 use carnot_net::plan::Plan;
-use carnot_theory::initial::{Initial, activations, initial};
+use carnot_theory::initial::{Initial, initial};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,42 +56,11 @@ impl InitSettings {
     }
 }
 
-/// The network in few words: `784-128x50-10, tanh`.
-pub fn network_words(network: &Network) -> String {
-    let Ok(plan) = Plan::new(network) else { return "an impossible network".into() };
-    let names: Vec<String> = activations(&plan).into_iter().map(|activation| activation.name).collect();
-    let shape = shape_words(&plan);
-    if names.is_empty() { format!("{shape}, linear") } else { format!("{shape}, {}", names.join(" and ")) }
-}
-
-/// Widths with repeats counted: `784-128x50-10`; skips and norms are named behind it.
-fn shape_words(plan: &Plan) -> String {
-    let mut widths: Vec<(usize, usize)> = Vec::new();
-    for site in plan.read_sites() {
-        match widths.last_mut() {
-            Some((width, count)) if *width == site.output.width() => *count += 1,
-            _ => widths.push((site.output.width(), 1)),
-        }
-    }
-    let word = |(width, count): &(usize, usize)| {
-        if *count == 1 { width.to_string() } else { format!("{width}x{count}") }
-    };
-    let widths: Vec<String> = widths.iter().map(word).collect();
-    let mut words = format!("{}-{}", plan.input, widths.join("-"));
-    let kinds: Vec<&str> = plan.all().iter().map(|site| site.layer.kind()).collect();
-    for (kind, called) in [("conv", "convolutions"), ("residual", "skips"), ("norm", "norms")] {
-        if kinds.contains(&kind) {
-            words.push_str(&format!(" with {called}"));
-        }
-    }
-    words
-}
-
 /// The data a network is judged on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DataSettings {
-    /// Data: digits (embedded), mixture, parity, teacher, mnist1d, or a file (IDX, NPY, NPZ, CSV, safetensors).
+    /// Data: digits (embedded), fashion, mnist, mixture, parity, teacher, mnist1d, or a file (IDX, NPY, NPZ, CSV, safetensors).
     pub data: Option<String>,
     /// How inputs are scaled. Default: the data set's own choice.
     pub scaling: Option<Scaling>,
@@ -100,6 +68,8 @@ pub struct DataSettings {
     pub label: Option<String>,
     /// Number of samples of a generated data set. Default: 5000.
     pub samples: Option<usize>,
+    /// Checksum of the data, by which a result belongs to their content and not to a file name. Default: filled in.
+    pub data_checksum: Option<String>,
 }
 
 impl DataSettings {
@@ -127,8 +97,31 @@ impl DataSettings {
                 network: plan.input.sizes().to_vec(),
             });
         }
-        Ok(Some(data.reshaped(plan.input.sizes())?))
+        let data = data.reshaped(plan.input.sizes())?;
+        let found = checksum(&data);
+        match &self.data_checksum {
+            Some(wanted) if *wanted != found => Err(LabError::OutOfRange {
+                key: "data_checksum",
+                value: wanted.clone(),
+                range: format!("{found}, that of {spec} as it is now"),
+            }),
+            _ => Ok(Some(data)),
+        }
     }
+
+    /// The same settings with the checksum of the data, and the data.
+    ///
+    /// # Errors
+    /// As [`DataSettings::open`].
+    pub fn pinned(self, plan: &Plan, seed: u64) -> Result<(DataSettings, Option<Dataset>), LabError> {
+        let data = self.open(plan, seed)?;
+        let data_checksum = data.as_ref().map(checksum);
+        Ok((DataSettings { data_checksum, ..self }, data))
+    }
+}
+
+fn checksum(data: &Dataset) -> String {
+    format!("{:016x}", data.checksum())
 }
 
 /// The variances of a network, all alike or not: `C_W = 0.333, C_b = 0.0026`.

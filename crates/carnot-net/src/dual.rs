@@ -59,7 +59,7 @@ impl Single {
     fn interpolate(nodes: &[f64], known: &[Single], x: f64) -> Single {
         let n = nodes.len() as f64;
         let weight = |i: usize| {
-            let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
             sign * (std::f64::consts::PI * (i as f64 + 0.5) / n).sin() / (x - nodes[i])
         };
         if let Some(i) = nodes.iter().position(|&node| node == x) {
@@ -120,7 +120,8 @@ impl<'a> Dual<'a> {
     pub fn of(activation: &'a Activation) -> Dual<'a> {
         let formula = &activation.formula;
         let bends = formula.kinks().iter().any(|kink| kink.at == 0.0 && kink.order == 1);
-        let bend = if bends { (formula.one_sided(0.0, 1)[1] - formula.one_sided(0.0, -1)[1]) / 2.0 } else { 0.0 };
+        let bend =
+            if bends { (formula.one_sided(0.0, 1)[1] - formula.one_sided(0.0, -1)[1]) / 2.0 } else { 0.0 };
         Dual { activation, kinks: formula.kinks().iter().map(|kink| kink.at).collect(), bend }
     }
 
@@ -190,7 +191,12 @@ impl<'a> Dual<'a> {
     }
 
     /// The averages at every variance that occurs.
-    fn singles(&self, variances: &[f64], expand: bool, slopes: bool) -> Result<BTreeMap<u64, Single>, Unknown> {
+    fn singles(
+        &self,
+        variances: &[f64],
+        expand: bool,
+        slopes: bool,
+    ) -> Result<BTreeMap<u64, Single>, Unknown> {
         let mut distinct: Vec<f64> = variances.to_vec();
         distinct.sort_unstable_by(f64::total_cmp);
         distinct.dedup();
@@ -212,7 +218,11 @@ impl<'a> Dual<'a> {
         Ok(tag(all))
     }
 
-    fn singles_with(&self, distinct: &[f64], hermite: Option<(&Hermite, bool)>) -> Result<Vec<Single>, Unknown> {
+    fn singles_with(
+        &self,
+        distinct: &[f64],
+        hermite: Option<(&Hermite, bool)>,
+    ) -> Result<Vec<Single>, Unknown> {
         if let Some(all) = self.interpolated(distinct, hermite) {
             return Ok(all);
         }
@@ -293,7 +303,8 @@ impl<'a> Dual<'a> {
         }
         let closed = self.activation.closed.as_ref();
         if let Some(distance) = closed.and_then(|closed| closed.distance(va, vb, d)) {
-            let together = if want_slope { closed.and_then(|closed| closed.pair_at_distance(va, vb, d)) } else { None };
+            let together =
+                if want_slope { closed.and_then(|closed| closed.pair_at_distance(va, vb, d)) } else { None };
             match together {
                 // Slopes of merging inputs differ only near kinks; their distance may round to zero, the kernel's not.
                 Some(pair) => {
@@ -325,9 +336,8 @@ impl<'a> Dual<'a> {
             return pair;
         }
         if !want_slope {
-            let [distance] = gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| {
-                [self.value_difference(z1, z2).powi(2)]
-            });
+            let [distance] =
+                gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| [self.value_difference(z1, z2).powi(2)]);
             return Pair { distance, slope_distance: 0.0 };
         }
         let [distance, slope_distance] = gauss::pair_average(va, vb, d, &self.kinks, |z1, z2| {
@@ -338,7 +348,14 @@ impl<'a> Dual<'a> {
     }
 
     /// Adds what h|z| contributes: its own averages, closed, and the cross terms, expanded.
-    fn put_back(&self, pair: &mut Pair, at: (f64, f64, f64), of: (&Single, &Single), apart: f64, want_slope: bool) {
+    fn put_back(
+        &self,
+        pair: &mut Pair,
+        at: (f64, f64, f64),
+        of: (&Single, &Single),
+        apart: f64,
+        want_slope: bool,
+    ) {
         let (va, vb, d) = at;
         let (h, size) = (self.bend, |v: f64| v.sqrt());
         let unit = absolute();
@@ -366,7 +383,10 @@ impl<'a> Dual<'a> {
         let clear = self.kinks.iter().all(|kink| (z1 - kink) * (z2 - kink) > 0.0);
         if step.abs() < 1e-3 && clear {
             let jet = self.activation.formula.jet(middle);
-            return (jet[1] * step + jet[3] * step.powi(3) / 24.0, jet[2] * step + jet[4] * step.powi(3) / 24.0);
+            return (
+                jet[1] * step + jet[3] * step.powi(3) / 24.0,
+                jet[2] * step + jet[4] * step.powi(3) / 24.0,
+            );
         }
         let (a, b) = (self.activation.formula.jet(z1), self.activation.formula.jet(z2));
         (a[0] - b[0], a[1] - b[1])
@@ -382,7 +402,9 @@ fn absolute() -> &'static (Vec<f64>, Vec<f64>) {
     static UNIT: OnceLock<(Vec<f64>, Vec<f64>)> = OnceLock::new();
     UNIT.get_or_init(|| {
         let hermite = hermite(ORDERS.len() - 1);
-        let of = |f: fn(f64) -> f64| hermite.coefficients(&hermite.nodes().iter().map(|u| f(*u)).collect::<Vec<_>>());
+        let of = |f: fn(f64) -> f64| {
+            hermite.coefficients(&hermite.nodes().iter().map(|u| f(*u)).collect::<Vec<_>>())
+        };
         (of(f64::abs), of(f64::signum))
     })
 }

@@ -42,7 +42,13 @@ impl Gram {
             Positions::Full => samples * positions * samples * positions,
             Positions::Diagonal => samples * samples * positions,
         };
-        Gram { samples, positions, keep, variance: vec![0.0; samples * positions], distance: vec![0.0; pairs] }
+        Gram {
+            samples,
+            positions,
+            keep,
+            variance: vec![0.0; samples * positions],
+            distance: vec![0.0; pairs],
+        }
     }
 
     /// Gram of plain vectors, rows of `data` `[samples, positions, width]`.
@@ -199,11 +205,22 @@ pub struct Kernel {
 impl Kernel {
     /// The kernel of the data itself: not Gaussian, with the mean of its features, no tangent yet.
     #[must_use]
-    pub fn of_inputs(data: &[f64], samples: usize, positions: usize, keep: Positions, tangent: bool) -> Kernel {
+    pub fn of_inputs(
+        data: &[f64],
+        samples: usize,
+        positions: usize,
+        keep: Positions,
+        tangent: bool,
+    ) -> Kernel {
         let forward = Gram::of_vectors(data, samples, positions, keep);
         let width = data.len() / (samples * positions).max(1);
         let mean = data.chunks(width.max(1)).map(|row| row.iter().sum::<f64>() / width as f64).collect();
-        Kernel { tangent: tangent.then(|| Gram::zeros(samples, positions, keep)), forward, mean, gaussian: false }
+        Kernel {
+            tangent: tangent.then(|| Gram::zeros(samples, positions, keep)),
+            forward,
+            mean,
+            gaussian: false,
+        }
     }
 
     /// From a Gram of inputs whose feature means are zero (or do not matter because weights follow).

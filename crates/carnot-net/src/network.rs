@@ -47,7 +47,10 @@ impl<'de> Deserialize<'de> for Named {
         };
         let found: Vec<&&str> = KEYS.iter().filter(|key| table.contains_key(**key)).collect();
         let [key] = found[..] else {
-            return Err(D::Error::custom(format!("a layer needs exactly one of the keys {}", KEYS.join(", "))));
+            return Err(D::Error::custom(format!(
+                "a layer needs exactly one of the keys {}",
+                KEYS.join(", ")
+            )));
         };
         let layer = Layer::read(key, serde_json::Value::Object(table)).map_err(D::Error::custom)?;
         Ok(Named { name, layer })
@@ -87,7 +90,9 @@ impl Network {
         let input_at = input.span();
         let sizes: Vec<usize> = read(input)?;
         let input = Shape::from_sizes(&sizes).ok_or(NetworkError::Toml {
-            message: format!("input = {sizes:?} is not a shape: one to three sizes of at least 1, below 2^30 in all"),
+            message: format!(
+                "input = {sizes:?} is not a shape: one to three sizes of at least 1, below 2^30 in all"
+            ),
             at: input_at,
         })?;
         Ok(Network { input, layers: block(layers, 0)? })
@@ -141,7 +146,10 @@ fn named(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Named, NetworkErro
     }
     if blocky {
         // An empty block stands in while serde reads the other keys; the real one replaces it below.
-        table.insert(Spanned::new(at.clone(), "block".into()), Spanned::new(at.clone(), DeValue::Array(empty())));
+        table.insert(
+            Spanned::new(at.clone(), "block".into()),
+            Spanned::new(at.clone(), DeValue::Array(empty())),
+        );
     }
     let value = Spanned::new(at.clone(), DeValue::Table(table));
     let mut layer = Layer::read(key, toml::de::ValueDeserializer::from(value))

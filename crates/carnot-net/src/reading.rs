@@ -55,7 +55,8 @@ pub fn merge_positions(gram: &Gram) -> Gram {
         out.variance[a] = gram.variance[a * positions..(a + 1) * positions].iter().sum::<f64>() / p;
     }
     out.fill_pairs(|a, b| {
-        let at = |q| gram.distance_of(a * positions + q, b * positions + q).expect("equal positions are kept");
+        let at =
+            |q| gram.distance_of(a * positions + q, b * positions + q).expect("equal positions are kept");
         (0..positions).map(at).sum::<f64>() / p
     });
     out

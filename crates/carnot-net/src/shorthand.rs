@@ -64,7 +64,9 @@ fn dense(width: usize) -> Named {
 
 fn activation(style: &Style) -> Vec<Named> {
     let norm = style.norm.map(|kind| Layer::Norm(Norm { kind, epsilon: 1e-5, affine: true }).into());
-    norm.into_iter().chain([Layer::Activate(Activate { activation: style.activation.clone() }).into()]).collect()
+    norm.into_iter()
+        .chain([Layer::Activate(Activate { activation: style.activation.clone() }).into()])
+        .collect()
 }
 
 fn push_hidden(layers: &mut Vec<Named>, width: usize, times: usize, style: &Style) {

@@ -26,17 +26,33 @@ fn reference(activation: &Activation, a: f64, b: f64, d: f64) -> f64 {
 
 #[test]
 fn every_way_gives_the_distance_of_quadrature() {
-    let close = ["tanh", "relu", "gelu", "sin", "erf", "silu", "softplus", "z*exp(-z^2/9)", "leaky_relu(0.2)", "hard_tanh"];
+    let close = [
+        "tanh",
+        "relu",
+        "gelu",
+        "sin",
+        "erf",
+        "silu",
+        "softplus",
+        "z*exp(-z^2/9)",
+        "leaky_relu(0.2)",
+        "hard_tanh",
+    ];
     let kinked = ["elu", "selu", "softsign", "celu(0.5)"];
     for (names, tolerance) in [(&close[..], 1e-9), (&kinked[..], 1e-6)] {
         for name in names {
             let activation = Activation::parse(name).expect("a known activation");
             for (a, b, rho) in [(1.0, 1.0, 0.3), (0.7, 1.6, -0.4), (1.2, 1.1, 0.95)] {
                 let d = a + b - 2.0 * rho * f64::sqrt(a * b);
-                let kernel = Dual::of(&activation).propagate(&pair_kernel(&[a, b], |_, _| d, false)).expect("converges");
+                let kernel = Dual::of(&activation)
+                    .propagate(&pair_kernel(&[a, b], |_, _| d, false))
+                    .expect("converges");
                 let expect = reference(&activation, a, b, d);
                 let got = kernel.forward.mean_distance();
-                assert!((got - expect).abs() < tolerance * expect, "{name} {a} {b} {rho}: {got} against {expect}");
+                assert!(
+                    (got - expect).abs() < tolerance * expect,
+                    "{name} {a} {b} {rho}: {got} against {expect}"
+                );
             }
         }
     }
@@ -48,7 +64,8 @@ fn merged_inputs_grow_apart_as_the_slope_says() {
     for name in ["tanh", "relu", "gelu", "elu", "selu", "sin", "hard_tanh"] {
         let activation = Activation::parse(name).expect("a known activation");
         let d = 1e-18;
-        let kernel = Dual::of(&activation).propagate(&pair_kernel(&[0.8, 0.8], |_, _| d, false)).expect("converges");
+        let kernel =
+            Dual::of(&activation).propagate(&pair_kernel(&[0.8, 0.8], |_, _| d, false)).expect("converges");
         let slope = Dual::of(&activation).mean_squared_slope(&[0.8]).expect("converges");
         let ratio = kernel.forward.mean_distance() / (slope * d);
         let tolerance = if ["elu", "selu", "hard_tanh"].contains(&name) { 1e-4 } else { 1e-7 };
@@ -77,7 +94,8 @@ fn the_tangent_kernel_follows_the_slopes() {
     for name in ["relu", "tanh", "gelu", "selu"] {
         let activation = Activation::parse(name).expect("a known activation");
         let (a, b, d) = (1.0, 1.3, 0.9);
-        let kernel = Dual::of(&activation).propagate(&pair_kernel(&[a, b], |_, _| d, true)).expect("converges");
+        let kernel =
+            Dual::of(&activation).propagate(&pair_kernel(&[a, b], |_, _| d, true)).expect("converges");
         let f = &activation.formula;
         let kinks: Vec<f64> = f.kinks().iter().map(|kink| kink.at).collect();
         let [pp] = pair_average(a, b, d, &kinks, |x, y| [f.jet(x)[1] * f.jet(y)[1]]);

@@ -25,7 +25,13 @@ impl Watch<f64> for Readings<'_> {
     fn forward(&mut self, index: usize, output: &Batch<f64>) {
         if let Some(site) = self.plan.read_sites().into_iter().find(|site| site.index == index) {
             let positions = output.shape.positions();
-            self.seen.push(Reading::of_vectors(index, &site.name, output.member(0), output.samples, positions));
+            self.seen.push(Reading::of_vectors(
+                index,
+                &site.name,
+                output.member(0),
+                output.samples,
+                positions,
+            ));
         }
     }
     fn backward(&mut self, _: usize, _: &Batch<f64>) {}
@@ -51,7 +57,13 @@ fn draw(plan: &Plan, init: LayerInit, member: u64) -> Vec<f64> {
 }
 
 /// Mean over members of every variance and distance of every read site.
-fn sample(network: &str, init: LayerInit, inputs: &[f64], samples: usize, members: u64) -> Vec<(String, Vec<Moments>)> {
+fn sample(
+    network: &str,
+    init: LayerInit,
+    inputs: &[f64],
+    samples: usize,
+    members: u64,
+) -> Vec<(String, Vec<Moments>)> {
     let plan = Plan::new(&Network::from_toml(network).expect("a valid network")).expect("a valid plan");
     let mut rows: Vec<(String, Vec<Moments>)> = Vec::new();
     let mut tape = Tape::new(Mode::Evaluate);
@@ -82,7 +94,14 @@ fn values(gram: &Gram) -> Vec<f64> {
 }
 
 /// Samples at widths n and 2n against theory: every |z| < 4 and χ² over all.
-fn agrees(network: impl Fn(usize) -> String, n: usize, init: LayerInit, inputs: &[f64], samples: usize, members: u64) {
+fn agrees(
+    network: impl Fn(usize) -> String,
+    n: usize,
+    init: LayerInit,
+    inputs: &[f64],
+    samples: usize,
+    members: u64,
+) {
     let plan = Plan::new(&Network::from_toml(&network(n)).expect("valid")).expect("valid");
     let init_of_all = vec![init; plan.weighted];
     let theory = Theory { init: &init_of_all, rate: &[] };
@@ -99,7 +118,10 @@ fn agrees(network: impl Fn(usize) -> String, n: usize, init: LayerInit, inputs: 
             let value = 2.0 * b.mean() - a.mean();
             let error = (4.0 * b.error().powi(2) + a.error().powi(2)).sqrt();
             let z = (value - expect) / error;
-            assert!(z.abs() < 4.0, "{name} cell {cell}: {value} ± {error}, theory {expect}, z = {z:.2}, seed {SEED}");
+            assert!(
+                z.abs() < 4.0,
+                "{name} cell {cell}: {value} ± {error}, theory {expect}, z = {z:.2}, seed {SEED}"
+            );
             chi2 += z * z;
             dof += 1.0;
         }
@@ -118,7 +140,9 @@ fn inputs(samples: usize, len: usize) -> Vec<f64> {
 #[test]
 fn dense_networks_follow_the_kernel() {
     let network = |n: usize| {
-        format!("input = [6]\nlayers = [{{ repeat = 3, block = [{{ dense = {n} }}, {{ act = 'tanh' }}] }}, {{ dense = {n} }}]")
+        format!(
+            "input = [6]\nlayers = [{{ repeat = 3, block = [{{ dense = {n} }}, {{ act = 'tanh' }}] }}, {{ dense = {n} }}]"
+        )
     };
     agrees(network, 24, LayerInit::normal(1.3, 0.05), &inputs(3, 6), 3, 2000);
 }
@@ -137,7 +161,9 @@ fn convolution_with_average_pooling_follows_the_kernel() {
 #[test]
 fn convolution_with_flatten_needs_equal_positions_only() {
     let network = |n: usize| {
-        format!("input = [8, 2]\nlayers = [{{ conv = {n}, stride = 2 }}, {{ act = 'erf' }}, {{ conv = {n}, padding = 'valid' }}, {{ act = 'sin' }}, {{ flatten = true }}, {{ dense = {n} }}]")
+        format!(
+            "input = [8, 2]\nlayers = [{{ conv = {n}, stride = 2 }}, {{ act = 'erf' }}, {{ conv = {n}, padding = 'valid' }}, {{ act = 'sin' }}, {{ flatten = true }}, {{ dense = {n} }}]"
+        )
     };
     let plan = Plan::new(&Network::from_toml(&network(4)).unwrap()).unwrap();
     assert_eq!(plan.positions(), Positions::Diagonal);
@@ -147,7 +173,9 @@ fn convolution_with_flatten_needs_equal_positions_only() {
 #[test]
 fn residual_networks_follow_the_kernel() {
     let network = |n: usize| {
-        format!("input = [6]\nlayers = [{{ dense = {n} }}, {{ repeat = 3, block = [{{ residual = 0.8, branch = 0.7, block = [{{ act = 'gelu' }}, {{ dense = {n} }}] }}] }}]")
+        format!(
+            "input = [6]\nlayers = [{{ dense = {n} }}, {{ repeat = 3, block = [{{ residual = 0.8, branch = 0.7, block = [{{ act = 'gelu' }}, {{ dense = {n} }}] }}] }}]"
+        )
     };
     agrees(network, 32, LayerInit::normal(1.9, 0.1), &inputs(3, 6), 3, 2000);
 }

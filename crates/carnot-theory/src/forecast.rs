@@ -103,29 +103,32 @@ pub fn forecast(plan: &Plan, theory: &Theory, inputs: &Kernel) -> Vec<LayerForec
     let chis = (!all_known).then(|| Susceptibilities::of(plan, theory, inputs));
     let mut layers = Vec::new();
     for (at, site) in plan.read_sites().iter().enumerate() {
-        let reading = kernels[site.index].as_ref().map_err(|lost| Because::from(lost.clone())).map(|kernel| {
-            let gradient = gradients.get(at).and_then(|g| g.as_ref().ok()).map(|g| vec![*g; inputs.forward.samples]);
-            Reading {
-                index: site.index,
-                layer: site.name.clone(),
-                width: site.output.width(),
-                forward: merge_positions(&kernel.forward),
-                tangent: None,
-                gradient: gradient.unwrap_or_default(),
-            }
-        });
+        let reading =
+            kernels[site.index].as_ref().map_err(|lost| Because::from(lost.clone())).map(|kernel| {
+                let gradient =
+                    gradients.get(at).and_then(|g| g.as_ref().ok()).map(|g| vec![*g; inputs.forward.samples]);
+                Reading {
+                    index: site.index,
+                    layer: site.name.clone(),
+                    width: site.output.width(),
+                    forward: merge_positions(&kernel.forward),
+                    tangent: None,
+                    gradient: gradient.unwrap_or_default(),
+                }
+            });
         let row = fluctuations.get(at);
         layers.push(LayerForecast {
             index: site.index,
             name: site.name.clone(),
             width: site.output.width(),
             reading,
-            chi_parallel: row
-                .and_then(|row| row.chi_parallel)
-                .map_or_else(|| chis.as_ref().map_or(Err(Because::Last), |chis| chis.parallel[at].clone()), Ok),
-            chi_perpendicular: row
-                .and_then(|row| row.chi_perpendicular.clone())
-                .unwrap_or_else(|| chis.as_ref().map_or(Err(Because::Last), |chis| chis.perpendicular[at].clone())),
+            chi_parallel: row.and_then(|row| row.chi_parallel).map_or_else(
+                || chis.as_ref().map_or(Err(Because::Last), |chis| chis.parallel[at].clone()),
+                Ok,
+            ),
+            chi_perpendicular: row.and_then(|row| row.chi_perpendicular.clone()).unwrap_or_else(|| {
+                chis.as_ref().map_or(Err(Because::Last), |chis| chis.perpendicular[at].clone())
+            }),
             vertex: row.map_or_else(|| structure(plan), |row| row.vertex.clone()),
             kernel_shift: row.map_or_else(|| structure(plan), |row| row.kernel_shift.clone()),
             tangent: tangents.get(at).cloned().unwrap_or(Err(observables::Missing::NotMeasured.into())),
@@ -236,9 +239,8 @@ impl Susceptibilities {
             let between = &plan.sites[place(site) + 1..=place(next)];
             parallel.push(Self::parallel(between, &kernels[site.index], theory));
             perpendicular.push(match (&pairs[site.index], &pairs[next.index]) {
-                (Ok(before), Ok(after)) => {
-                    Ok(merge_positions(&after.forward).mean_distance() / merge_positions(&before.forward).mean_distance())
-                }
+                (Ok(before), Ok(after)) => Ok(merge_positions(&after.forward).mean_distance()
+                    / merge_positions(&before.forward).mean_distance()),
                 (_, Err(lost)) | (Err(lost), _) => Err(lost.clone().into()),
             });
         }
@@ -309,7 +311,11 @@ fn plain(steps: &Steps, theory: &Theory, input: f64) -> Vec<Fluctuation> {
         chi_perpendicular: Some(row.chi_perpendicular.clone().map_err(Because::from)),
         vertex: Ok(row.vertex),
         kernel_shift: Ok(row.kernel_shift),
-        tangent_variance: row.tangent.as_ref().map(|t| t.relative_variance()).map_err(|open| open.clone().into()),
+        tangent_variance: row
+            .tangent
+            .as_ref()
+            .map(|t| t.relative_variance())
+            .map_err(|open| open.clone().into()),
     });
     let ended = table.ended.as_ref().map(ToString::to_string);
     let lost = || Err(Because::Ended(ended.clone().unwrap_or_default()));

@@ -42,10 +42,9 @@ pub fn feeding(plan: &Plan) -> Vec<Option<Activation>> {
 pub fn activations(plan: &Plan) -> Vec<Activation> {
     let mut all: Vec<Activation> = Vec::new();
     for site in plan.all() {
-        if let Layer::Activate(act) = &site.layer {
-            if !all.contains(&act.activation) {
-                all.push(act.activation.clone());
-            }
+        match &site.layer {
+            Layer::Activate(act) if !all.contains(&act.activation) => all.push(act.activation.clone()),
+            _ => {}
         }
     }
     all
@@ -63,7 +62,12 @@ pub fn activations(plan: &Plan) -> Vec<Activation> {
 ///
 /// # Errors
 /// [`TheoryError`] when an activation cannot be averaged at all.
-pub fn initial(plan: &Plan, scheme: Scheme, c_w: Option<f64>, c_b: Option<f64>) -> Result<Initial, TheoryError> {
+pub fn initial(
+    plan: &Plan,
+    scheme: Scheme,
+    c_w: Option<f64>,
+    c_b: Option<f64>,
+) -> Result<Initial, TheoryError> {
     let advice: BTreeMap<String, Result<Init, TheoryError>> = activations(plan)
         .into_iter()
         .map(|activation| (activation.name.clone(), recommended_init(&activation.formula)))

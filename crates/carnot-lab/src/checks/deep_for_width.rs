@@ -43,8 +43,13 @@ fn run(evidence: &Evidence) -> Outcome {
         Some(spread(width as f64, layer.vertex.clone().ok()? / (kernel * kernel)))
     });
     let depth = evidence.depth() - 1;
-    let saw = format!("with the remedy, two seeds would differ by {} in signal at layer {}", percent(own), deep + 1);
-    let because = format!("fluctuations grow as depth/width: V/K² = {} at layer {}", short(relative), deep + 1);
+    let saw = format!(
+        "with the remedy, two seeds would differ by {} in signal at layer {}",
+        percent(own),
+        deep + 1
+    );
+    let because =
+        format!("fluctuations grow as depth/width: V/K² = {} at layer {}", short(relative), deep + 1);
     let mut text = format!("width {wide} ({})", percent(spread(wide as f64, relative)));
     if let Some(spread) = shallower {
         text.push_str(&format!(", or depth {shallow} ({})", percent(spread)));

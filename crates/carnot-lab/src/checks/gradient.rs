@@ -12,7 +12,8 @@ pub const EXPLODES: Check = Check { page: &EXPLODING, run: explodes };
 const VANISHING: CheckPage = CheckPage {
     code: "G201",
     name: "gradient-vanishes",
-    sees: "The gradient at the first layer is less than 10⁻² of that at the output.",
+    sees: "The gradient at the first layer is less than 10⁻² of that at the output. It blocks learning below 10⁻⁸ \
+           (Adam's ε) with an adaptive optimizer, below 10⁻³ with a plain one.",
     matters: "The first layers do not move. Adaptive optimizers hide this until the gradient falls below their ε \
               (10⁻⁸) or the rounding of the type.",
     remedy: "Raise C_W to its critical value, or add skips.",
@@ -31,8 +32,8 @@ const EXPLODING: CheckPage = CheckPage {
     ignore: "Gradients are clipped or normalised per layer, and the network is shallow.",
 };
 
-/// Ratio of gradient norms below which training was never seen to start.
-pub const LOST: f64 = 1e-5;
+/// Ratio of gradient norms above which single precision has no step left that serves both ends.
+const EXPLODED: f64 = 1e8;
 
 fn ratio(evidence: &Evidence) -> Option<f64> {
     evidence.column("gradient").first().copied().flatten()
@@ -50,7 +51,7 @@ fn vanishes(evidence: &Evidence) -> Outcome {
     if ratio >= 1e-2 {
         return Outcome::Fine;
     }
-    let level = if ratio < LOST { Level::Blocks } else { Level::Costs };
+    let level = if ratio < evidence.lost_gradient() { Level::Blocks } else { Level::Costs };
     let saw = format!("the gradient at layer 1 is {} of that at the output", short(ratio));
     let because = format!("it is multiplied by {} a layer on the way down", per_layer(evidence, ratio));
     at_position(
@@ -66,7 +67,7 @@ fn explodes(evidence: &Evidence) -> Outcome {
     if ratio <= 1e2 {
         return Outcome::Fine;
     }
-    let level = if ratio > 1.0 / LOST { Level::Blocks } else { Level::Costs };
+    let level = if ratio > EXPLODED { Level::Blocks } else { Level::Costs };
     let saw = format!("the gradient at layer 1 is {} times that at the output", short(ratio));
     let because = format!("it is multiplied by {} a layer on the way down", per_layer(evidence, ratio));
     at_position(

@@ -29,7 +29,9 @@ fn run(evidence: &Evidence) -> Outcome {
     let mut example = None;
     for (at, site) in evidence.plan.weighted_sites().iter().enumerate() {
         let Some(activation) = &evidence.feeding[at] else { continue };
-        let Some(Ok(Init { choice: Choice::Critical(_), .. })) = evidence.initial.advice.get(&activation.name) else {
+        let Some(Ok(Init { choice: Choice::Critical(_), .. })) =
+            evidence.initial.advice.get(&activation.name)
+        else {
             continue;
         };
         let (own, best) = (evidence.initial.layers[at].c_w, evidence.remedied.layers[at].c_w);
@@ -44,7 +46,7 @@ fn run(evidence: &Evidence) -> Outcome {
     if total.abs() < 1.0 {
         return Outcome::Fine;
     }
-    let level = if total.abs() > super::gradient::LOST.powi(2).ln().abs() { Level::Blocks } else { Level::Costs };
+    let level = if total.abs() > -2.0 * evidence.lost_gradient().ln() { Level::Blocks } else { Level::Costs };
     let saw = format!("{} before {activation}", evidence.init_words);
     let size = if total < 0.0 { "too small" } else { "too large" };
     let because =

@@ -11,7 +11,8 @@ const PAGE: CheckPage = CheckPage {
     code: "S101",
     name: "inputs-merge",
     sees: "The mean correlation of two different inputs exceeds 0.99 from some layer on, and 1 − correlation at the \
-           last hidden layer is below 10⁻².",
+           last hidden layer is below 10⁻². It blocks learning below 5·10⁻¹⁴ with an adaptive optimizer, below \
+           5·10⁻⁴ with a plain one.",
     matters: "What a layer cannot tell apart, no later layer can. The head then sees one vector for all inputs and \
               learns the class prior at best.",
     remedy: "Raise C_W to its critical value (carnot predict prints it), or add skips or norms, or use fewer layers: \
@@ -24,9 +25,6 @@ const PAGE: CheckPage = CheckPage {
 
 /// Above this correlation, inputs count as merging.
 const MERGED: f64 = 0.01;
-/// 1 − c at the last hidden layer below which training was never seen to start (see the book, Calibration).
-pub const LOST: f64 = 1e-4;
-
 fn run(evidence: &Evidence) -> Outcome {
     let apart = evidence.apart();
     let Some(last) = apart.get(evidence.deep()).copied().flatten() else {
@@ -38,16 +36,23 @@ fn run(evidence: &Evidence) -> Outcome {
     if last >= MERGED {
         return Outcome::Fine;
     }
-    let level = if last < LOST { Level::Blocks } else { Level::Costs };
+    let level = if last < evidence.lost_apart() { Level::Blocks } else { Level::Costs };
     let chi = evidence.expected[evidence.deep()].chi_perpendicular.clone();
     let same = apart.iter().position(|x| x.is_some_and(|x| x < 5e-4)).filter(|&layer| layer > first);
     let further = same.map_or(String::new(), |layer| format!("; 1.000 from layer {} on", layer + 1));
-    let saw = format!("mean correlation of different inputs {:.3}{further}", 1.0 - apart[first].unwrap_or(0.0));
+    let saw =
+        format!("mean correlation of different inputs {:.3}{further}", 1.0 - apart[first].unwrap_or(0.0));
     let because = match chi {
         Ok(chi) if chi < 0.999 => {
-            format!("ordered phase: χ⊥ = {} < 1, distances shrink × {} a layer", short(chi), short(chi.sqrt()))
+            format!(
+                "ordered phase: χ⊥ = {} < 1, distances shrink × {} a layer",
+                short(chi),
+                short(chi.sqrt())
+            )
         }
-        Ok(chi) => format!("χ⊥ = {}, but the correlation of distant inputs still rises with depth", short(chi)),
+        Ok(chi) => {
+            format!("χ⊥ = {}, but the correlation of distant inputs still rises with depth", short(chi))
+        }
         Err(why) => format!("measured; theory does not say why ({why})"),
     };
     let outcome = finding(&PAGE, level, evidence.name(first), saw, because, evidence.remedy());

@@ -40,7 +40,8 @@ fn run(evidence: &Evidence) -> Outcome {
     }
     let chi = evidence.expected[deep].chi_perpendicular.clone().unwrap_or(f64::NAN);
     let level = if relative > 1e8f64.ln() { Level::Blocks } else { Level::Costs };
-    let saw = format!("a small squared distance grows × {} from layer 1 to {}", short(relative.exp()), deep + 1);
+    let saw =
+        format!("a small squared distance grows × {} from layer 1 to {}", short(relative.exp()), deep + 1);
     let because = format!("chaotic phase: χ⊥ = {} > 1", short(chi));
     at_position(
         finding(&PAGE, level, evidence.name(deep), saw, because, evidence.remedy()),

@@ -39,6 +39,8 @@ pub struct Evidence<'a> {
     pub better: &'a [LayerForecast],
     /// Columns measured on the network itself; the theory's where nothing was measured.
     pub measured: &'a Profile,
+    /// Whether the optimizer divides by the size of the gradient, as Adam does.
+    pub is_adaptive: bool,
     /// What would help.
     pub remedied: &'a Remedied,
     /// Trainings of copies, where asked for.
@@ -120,6 +122,22 @@ impl Evidence<'_> {
         both.map(|(k, d)| k.zip(d).filter(|(k, _)| *k > 0.0).map(|(k, d)| d / (2.0 * k))).collect()
     }
 
+    /// 1 − c at the last hidden layer below which training was not seen to start (the book, Calibration): a plain
+    /// optimizer needs the difference itself, an adaptive one only what rounding leaves of it.
+    pub fn lost_apart(&self) -> f64 {
+        if self.is_adaptive { 5e-14 } else { 5e-4 }
+    }
+
+    /// The same for the gradient at the first layer over that at the output; 10⁻⁸ is Adam's ε.
+    pub fn lost_gradient(&self) -> f64 {
+        if self.is_adaptive { 1e-8 } else { 1e-3 }
+    }
+
+    /// `Adam` or `plain gradient descent`, for the sentence that says why a level was chosen.
+    pub fn optimizer_words(&self) -> &'static str {
+        if self.is_adaptive { "an adaptive optimizer" } else { "a plain optimizer" }
+    }
+
     /// The usual remedy: another initialisation, and another activation where that alone does not help.
     pub fn remedy(&self) -> Remedy {
         let (c_w, c_b) = crate::settings::variances(&self.remedied.layers);
@@ -128,7 +146,9 @@ impl Evidence<'_> {
             "activation": self.remedied.activation,
         });
         let text = match &self.remedied.activation {
-            Some(activation) => format!("take {activation} in its place, with C_W = {} and C_b = {}", short(c_w), short(c_b)),
+            Some(activation) => {
+                format!("take {activation} in its place, with C_W = {} and C_b = {}", short(c_w), short(c_b))
+            }
             None => format!("start with C_W = {} and C_b = {}", short(c_w), short(c_b)),
         };
         let command = match &self.remedied.activation {
@@ -140,7 +160,14 @@ impl Evidence<'_> {
 }
 
 /// A finding without evidence charts.
-pub fn finding(page: &CheckPage, level: Level, at: String, saw: String, because: String, remedy: Remedy) -> Outcome {
+pub fn finding(
+    page: &CheckPage,
+    level: Level,
+    at: String,
+    saw: String,
+    because: String,
+    remedy: Remedy,
+) -> Outcome {
     Outcome::Found(Box::new(Finding {
         code: page.code.into(),
         name: page.name.into(),

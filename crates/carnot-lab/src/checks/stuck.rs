@@ -31,12 +31,19 @@ fn run(evidence: &Evidence) -> Outcome {
         return Outcome::Fine;
     }
     let end = own.loss.map_or("not a number".to_string(), short);
-    let saw = format!("after {} steps the loss is {end}; class frequencies alone give {}", tries.steps, short(plateau));
+    let saw = format!(
+        "after {} steps the loss is {end}; class frequencies alone give {}",
+        tries.steps,
+        short(plateau)
+    );
     let better = tries.best_remedied();
     let (level, because) = match better {
         Some(better) if tries.learned(better.loss) => (
             Level::Blocks,
-            format!("the copy with the remedy reached {} on the same batches", better.loss.map_or("–".into(), short)),
+            format!(
+                "the copy with the remedy reached {} on the same batches",
+                better.loss.map_or("–".into(), short)
+            ),
         ),
         _ => (Level::Costs, "no copy learned in these steps, so they may be too few".to_string()),
     };

@@ -23,7 +23,8 @@ use super::predict::widths_before;
 use super::{Experiment, Group, Job, Point, Progress, Tools};
 use crate::error::LabError;
 use crate::present::{forecast_profile, measured_profile};
-use crate::settings::{DataSettings, InitSettings, network_words};
+use crate::settings::{DataSettings, InitSettings};
+use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 
 /// Draws many networks and compares their layers with theory, in standard errors.
@@ -107,13 +108,16 @@ impl Experiment for Ensemble {
         range("lambda_w", spec.lambda_w.to_string(), (0.0..=1e6).contains(&spec.lambda_w), "0 to 1000000")?;
         range("lambda_b", spec.lambda_b.to_string(), (0.0..=1e6).contains(&spec.lambda_b), "0 to 1000000")?;
         let spec = EnsembleSpec { network: spec.network.resolve()?, ..spec };
-        // A data file that cannot be read should be said before the work, not in the middle of it.
-        probe(&spec, &Plan::new(spec.network.network())?)?;
+        let plan = Plan::new(spec.network.network())?;
+        let (data, _) = spec.data.pinned(&plan, spec.seed)?;
+        let spec = EnsembleSpec { data, ..spec };
+        // Data that are too few should be said before the work, not in the middle of it.
+        probe(&spec, &plan)?;
         Ok(spec)
     }
 
     fn subject(spec: &EnsembleSpec) -> String {
-        format!("{}, {}, {} members", network_words(spec.network.network()), spec.init.words(), spec.members)
+        format!("{}, {}, {} members", network(spec.network.network()), spec.init.words(), spec.members)
     }
 
     fn plan(spec: &EnsembleSpec) -> Result<Vec<Job>, LabError> {
@@ -457,5 +461,5 @@ fn coverage(expected: &[LayerForecast], rows: &[Compared]) -> Coverage {
     });
     let skipped: Vec<Skipped> = skipped.collect();
     let of = rows.len();
-    Coverage { read: of - skipped.len(), of, what: "layers compared".into(), probe: None, skipped }
+    Coverage { read: of - skipped.len(), of, what: "layers".into(), probe: None, skipped }
 }

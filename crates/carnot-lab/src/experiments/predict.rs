@@ -22,7 +22,8 @@ use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
 use crate::present::charts::{Curve, PICTURES};
 use crate::present::{forecast_profile, values};
-use crate::settings::{InitSettings, network_words, variances};
+use crate::settings::{InitSettings, variances};
+use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 
 /// Phase, best initialisation, signal and gradient of a network, from theory alone.
@@ -85,7 +86,7 @@ impl Experiment for Predict {
     }
 
     fn subject(spec: &PredictSpec) -> String {
-        network_words(spec.network.network())
+        network(spec.network.network())
     }
 
     fn plan(_: &PredictSpec) -> Result<Vec<Job>, LabError> {
@@ -134,6 +135,12 @@ impl Side {
         Ok(Side { words, initial, layers, widths, depth })
     }
 
+    /// A step inside the stack: with skips, the one into the last hidden layer, for the head has none.
+    fn inner(&self, plan: &Plan) -> usize {
+        let skips = plan.sites.iter().any(|site| site.layer.kind() == "residual");
+        if skips { self.deep().saturating_sub(1) } else { self.deep() }
+    }
+
     /// The last hidden layer: the one in front of the head, or the only one.
     fn deep(&self) -> usize {
         self.layers.len().saturating_sub(2)
@@ -157,7 +164,9 @@ fn two_inputs(plan: &Plan, spec: &PredictSpec) -> Kernel {
 }
 
 fn depth(plan: &Plan, initial: &Initial, layers: &[LayerForecast]) -> Depth {
-    let hidden = &layers[..layers.len().saturating_sub(1)];
+    // The head has no skip around it, so with skips the last step inside the stack is one earlier.
+    let skips = usize::from(plan.sites.iter().any(|site| site.layer.kind() == "residual"));
+    let hidden = &layers[..layers.len().saturating_sub(1 + skips)];
     let last = hidden.iter().rev().find_map(|layer| layer.chi_perpendicular.clone().ok());
     let simple = plan.all().iter().all(|site| ["dense", "act", "conv", "flatten"].contains(&site.layer.kind()));
     let activations = activations(plan);
@@ -207,7 +216,7 @@ fn of_stack(activation: &Activation, c_w: f64, c_b: f64, last: Option<f64>, laye
 }
 
 fn write(spec: &PredictSpec, plan: &Plan, asked: &Side, best: Option<&Side>) -> Report {
-    let mut report = Report::new("predict", &network_words(spec.network.network()));
+    let mut report = Report::new("predict", &network(spec.network.network()));
     report.sections.push(Section::Table(comparison(plan, asked, best)));
     let asked_profile = forecast_profile("theory", &asked.layers, Labels::default());
     let best_profile = best.map(|best| forecast_profile("theory, recommended", &best.layers, Labels::default()));
@@ -266,8 +275,9 @@ fn comparison(plan: &Plan, asked: &Side, best: Option<&Side>) -> Table {
     row("C_W", "weight variance × fan-in", &|side| significant(variances(&side.initial.layers).0, 3));
     row("C_b", "bias variance", &|side| significant(variances(&side.initial.layers).1, 2));
     row("phase", "", &|side| side.depth.phase.map_or("not known".into(), |phase| phase.to_string()));
-    row(&format!("χ⊥ at layer {}", deep + 1), "1 keeps distances", &|side| {
-        number(side.layers[deep].chi_perpendicular.clone().ok())
+    let inner = asked.inner(plan);
+    row(&format!("χ⊥ at layer {}", inner + 1), "1 keeps distances", &|side| {
+        number(side.layers[inner].chi_perpendicular.clone().ok())
     });
     row("correlation depth ξ", "how deep an input is still seen", &|side| match &side.depth.correlation_depth {
         Ok(length) => format!("{} layers", significant(*length, 2)),

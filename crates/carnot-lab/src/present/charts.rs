@@ -18,7 +18,12 @@ pub struct Picture {
 /// Signal, sameness, gradient.
 pub const PICTURES: [Picture; 3] = [
     Picture { column: "kernel", title: "signal K", axis: "K", log: true },
-    Picture { column: "correlation", title: "sameness: correlation of two inputs", axis: "correlation", log: false },
+    Picture {
+        column: "correlation",
+        title: "sameness: correlation of two inputs",
+        axis: "correlation",
+        log: false,
+    },
     Picture { column: "gradient", title: "gradient, relative to the output", axis: "gradient", log: true },
 ];
 

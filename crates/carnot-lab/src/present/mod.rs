@@ -19,7 +19,8 @@ pub fn forecast_profile(source: &str, layers: &[LayerForecast], labels: Labels) 
         let answers = layers.iter().map(|layer| observe(layer, observable.name, labels)).collect();
         profile.insert(observable.name, column(observable.symbol, layers, answers));
     }
-    let own: [(&str, &str, fn(&LayerForecast) -> Answer); 5] = [
+    type Of = fn(&LayerForecast) -> Answer;
+    let own: [(&str, &str, Of); 5] = [
         ("chi_parallel", "\\chi_\\parallel", |layer| layer.chi_parallel.clone()),
         ("chi_perpendicular", "\\chi_\\perp", |layer| layer.chi_perpendicular.clone()),
         ("vertex", "V", |layer| layer.vertex.clone()),
@@ -61,7 +62,8 @@ pub fn measured_profile(source: &str, measured: &Measured) -> Profile {
             Cell::Known(_) => None,
         });
         let missing = missing.collect();
-        let spread = match column.cells.iter().any(|cell| known(cell, |e| e.spread).is_some_and(|s| s > 0.0)) {
+        let spread = match column.cells.iter().any(|cell| known(cell, |e| e.spread).is_some_and(|s| s > 0.0))
+        {
             true => column.cells.iter().map(|cell| known(cell, |e| e.spread)).collect(),
             false => Vec::new(),
         };

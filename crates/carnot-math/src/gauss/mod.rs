@@ -21,7 +21,9 @@ mod smooth;
 
 pub use average::{Average, Rule, average, rule};
 pub use grid::{Grid, MAX_DIMENSION, grid};
-pub use pair::{PairRule, pair_average, pair_average_split, pair_rule, pair_rule_from_distance, smooth_pair_average};
+pub use pair::{
+    PairRule, pair_average, pair_average_split, pair_rule, pair_rule_from_distance, smooth_pair_average,
+};
 pub use smooth::{MAX_ORDER, smooth_rule};
 
 /// Why a Gaussian average has no trustworthy value.

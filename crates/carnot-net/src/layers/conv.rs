@@ -143,10 +143,9 @@ impl LayerRule for Conv {
         if !(1..=1000).contains(&self.stride) {
             return Err(range("stride", self.stride));
         }
-        if self.padding == Padding::Valid {
-            if let Some(&size) = input.axes().iter().find(|&&size| size < self.kernel) {
-                return Err(fault(ShapeFault::Window { window: self.kernel, size }));
-            }
+        let small = input.axes().iter().find(|&&size| size < self.kernel);
+        if let (Padding::Valid, Some(&size)) = (self.padding, small) {
+            return Err(fault(ShapeFault::Window { window: self.kernel, size }));
         }
         let axes: Vec<usize> = input.axes().iter().map(|&size| self.after(size)).collect();
         Ok(Shape::new(&axes, self.width))
@@ -213,7 +212,12 @@ impl LayerRule for Conv {
             let weight = weights.of(member, site.offset, width * fan_in);
             let x = &columns.data[member * rows * fan_in..(member + 1) * rows * fan_in];
             let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
-            device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
+            device::product(
+                z,
+                View::new(x, rows, fan_in),
+                View::new(weight, width, fan_in).transposed(),
+                false,
+            );
             if self.bias {
                 device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
             }
@@ -241,7 +245,12 @@ impl LayerRule for Conv {
             let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
             let start = member * weights.stride + site.offset;
             let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
-            device::product(to_weight, View::new(dz, rows, width).transposed(), View::new(x, rows, fan_in), false);
+            device::product(
+                to_weight,
+                View::new(dz, rows, width).transposed(),
+                View::new(x, rows, fan_in),
+                false,
+            );
             if self.bias {
                 device::cpu::column_sums(&mut rest[..width], dz, false);
             }

@@ -115,7 +115,12 @@ impl LayerRule for Dense {
             let weight = weights.of(member, site.offset, width * fan_in);
             let x = &input.data[member * rows * fan_in..(member + 1) * rows * fan_in];
             let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
-            device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
+            device::product(
+                z,
+                View::new(x, rows, fan_in),
+                View::new(weight, width, fan_in).transposed(),
+                false,
+            );
             if self.bias {
                 device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
             }
@@ -141,7 +146,12 @@ impl LayerRule for Dense {
             let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
             let start = member * weights.stride + site.offset;
             let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
-            device::product(to_weight, View::new(dz, rows, width).transposed(), View::new(x, rows, fan_in), false);
+            device::product(
+                to_weight,
+                View::new(dz, rows, width).transposed(),
+                View::new(x, rows, fan_in),
+                false,
+            );
             if self.bias {
                 device::cpu::column_sums(&mut rest[..width], dz, false);
             }

@@ -105,7 +105,8 @@ impl LayerRule for Norm {
                 },
             )
         });
-        let mean = kernel.mean.iter().zip(&scale).map(|(m, s)| if self.centres() { 0.0 } else { m * s }).collect();
+        let mean =
+            kernel.mean.iter().zip(&scale).map(|(m, s)| if self.centres() { 0.0 } else { m * s }).collect();
         Ok(Kernel { forward, mean, gaussian: kernel.gaussian, tangent })
     }
 
@@ -146,7 +147,7 @@ impl LayerRule for Norm {
                 let gain = weights.of(member, site.offset, n);
                 let block = &mut output.data[member * rows * n..(member + 1) * rows * n];
                 for row in block.chunks_exact_mut(n) {
-                    row.iter_mut().zip(gain).for_each(|(x, g)| *x = *x * *g);
+                    row.iter_mut().zip(gain).for_each(|(x, g)| *x *= *g);
                     if self.centres() {
                         let shift = weights.of(member, site.offset + n, n);
                         row.iter_mut().zip(shift).for_each(|(x, b)| *x += *b);
@@ -186,7 +187,7 @@ impl LayerRule for Norm {
                 for (dy, x) in dys.chunks_exact_mut(n).zip(normal.data[block].chunks_exact(n)) {
                     for i in 0..n {
                         to_gain[i] += dy[i] * x[i];
-                        dy[i] = dy[i] * gain[i];
+                        dy[i] *= gain[i];
                     }
                 }
             }

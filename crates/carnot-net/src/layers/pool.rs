@@ -134,7 +134,8 @@ impl LayerRule for Pool {
             window.iter().map(|q| kernel.mean[a * positions + q]).sum::<f64>() / window.len() as f64
         };
         let samples = 0..kernel.forward.samples;
-        let mean = samples.flat_map(|a| windows.iter().map(move |w| (a, w))).map(|(a, w)| mean_of(a, w)).collect();
+        let mean =
+            samples.flat_map(|a| windows.iter().map(move |w| (a, w))).map(|(a, w)| mean_of(a, w)).collect();
         Ok(Kernel { forward, mean, gaussian: kernel.gaussian, tangent })
     }
 

@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::kernel::{Gram, Kernel, Positions};
 use crate::network::Named;
-use crate::plan::{Site, Theory, Weights, forward_all, positions_through, propagate_site, backward_gains};
+use crate::plan::{Site, Theory, Weights, backward_gains, forward_all, positions_through, propagate_site};
 use crate::shape::Shape;
 use crate::tape::{Tape, Watch};
 use carnot_math::device;

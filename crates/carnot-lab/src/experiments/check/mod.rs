@@ -27,7 +27,8 @@ use crate::checks::Evidence;
 use crate::error::LabError;
 use crate::present::{forecast_profile, measured_profile};
 use crate::remedy::{Remedied, remedied};
-use crate::settings::{DataSettings, InitSettings, network_words};
+use crate::settings::{DataSettings, InitSettings};
+use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 use tries::{Copy, Tries, Try, attempt, plateau};
 
@@ -114,7 +115,9 @@ impl Experiment for Check {
         }
         let spec = CheckSpec { network: spec.network.resolve()?, ..spec };
         let plan = Plan::new(spec.network.network())?;
-        if let Some(data) = spec.data.open(&plan, spec.seed)? {
+        let (pinned, data) = spec.data.pinned(&plan, spec.seed)?;
+        let spec = CheckSpec { data: pinned, ..spec };
+        if let Some(data) = data {
             let has_targets = !matches!(data.targets, Targets::None);
             if spec.steps > 0 && !has_targets {
                 return Err(SimError::NoTargets.into());
@@ -128,7 +131,7 @@ impl Experiment for Check {
     }
 
     fn subject(spec: &CheckSpec) -> String {
-        format!("{}, {}", network_words(spec.network.network()), spec.init.words())
+        format!("{}, {}", network(spec.network.network()), spec.init.words())
     }
 
     fn plan(spec: &CheckSpec) -> Result<Vec<Job>, LabError> {
@@ -179,6 +182,7 @@ impl Experiment for Check {
             expected: &expected,
             better: &better,
             measured: measured.as_ref().unwrap_or(&theory),
+            is_adaptive: spec.optimizer.starts_with("adam"),
             remedied: &setting.remedied,
             tries: tries.as_ref(),
         };

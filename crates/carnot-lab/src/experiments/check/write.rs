@@ -260,11 +260,11 @@ fn training_chart(tries: &Tries) -> Chart {
     };
     if let Some(own) = tries.best_as_is() {
         let (x, y) = points(own);
-        chart = chart.with(Series::dots("as it is", &x, &y, &vec![0.0; x.len()]));
+        chart = chart.with(Series::dots("as it is", &x, &y, &vec![0.0; x.len()]).in_ink(Ink::Context));
     }
     if let Some(better) = tries.best_remedied() {
         let (x, y) = points(better);
-        chart = chart.with(Series::line("with the remedy", &x, &y));
+        chart = chart.with(Series::dots("with the remedy", &x, &y, &vec![0.0; x.len()]));
     }
     if let (Some(plateau), true) = (tries.plateau, tries.steps > 1) {
         let ends = [1.0, tries.steps as f64];
