@@ -149,6 +149,42 @@ pub fn chi_squared_tail(chi2: f64, dof: f64) -> f64 {
     }
 }
 
+/// Whether several means agree with predicted ones when the numbers are correlated (Hotelling's test).
+///
+/// $$ T^2 = N (\bar x - \mu)^T S^{-1} (\bar x - \mu), \qquad \frac{N-p}{p(N-1)} T^2 \sim F(p, N-p) $$
+///
+/// * `samples`: N independent vectors of p numbers, nearly Gaussian; N > p + 1
+/// * `predicted`: p numbers
+/// * returns: T² and the probability of a larger one; `None` when there are too few samples, or their covariance is
+///   singular
+pub fn hotelling(samples: &[Vec<f64>], predicted: &[f64]) -> Option<(f64, f64)> {
+    use statrs::distribution::{ContinuousCDF, FisherSnedecor};
+    let (count, p) = (samples.len(), predicted.len());
+    if p == 0 || count < p + 2 || samples.iter().any(|sample| sample.len() != p) {
+        return None;
+    }
+    let n = count as f64;
+    let mean: Vec<f64> = (0..p).map(|i| samples.iter().map(|s| s[i]).sum::<f64>() / n).collect();
+    let scale: Vec<f64> = (0..p)
+        .map(|i| (samples.iter().map(|s| (s[i] - mean[i]).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+        .collect();
+    // Correlations instead of covariances: layers may differ in size by many orders.
+    let mut correlation = vec![0.0; p * p];
+    for i in 0..p {
+        for j in 0..p {
+            let product = |s: &Vec<f64>| (s[i] - mean[i]) * (s[j] - mean[j]);
+            correlation[i * p + j] =
+                samples.iter().map(product).sum::<f64>() / (n - 1.0) / (scale[i] * scale[j]);
+        }
+    }
+    let off: Vec<f64> = (0..p).map(|i| (mean[i] - predicted[i]) / scale[i]).collect();
+    let solved = crate::linalg::solve_spd(&correlation, p, &off).ok()?;
+    let t2 = n * off.iter().zip(&solved).map(|(a, b)| a * b).sum::<f64>();
+    let law = FisherSnedecor::new(p as f64, n - p as f64).ok()?;
+    let f = (n - p as f64) / (p as f64 * (n - 1.0)) * t2;
+    f.is_finite().then(|| (t2, law.sf(f.max(0.0))))
+}
+
 /// Probability that a standard normal number is further from 0 than `z` (two-sided), accurate in the far tail.
 ///
 /// $$ p = \mathrm{erfc}(|z| / \sqrt 2) $$
@@ -250,5 +286,28 @@ mod tests {
     fn agreement_reports_distance_and_probability() {
         let agreement = agreement(&[0.9, 1.0, 1.1, 1.0], 1.0);
         assert!(agreement.z.abs() < 1e-9 && agreement.p > 0.99);
+    }
+
+    #[test]
+    fn hotelling_knows_the_correlation_of_its_numbers() {
+        // Two numbers of correlation 0.95 whose means are right: the plain sum of z² would be far too wide.
+        let mut tails = Vec::new();
+        for trial in 0..200 {
+            let mut stream = crate::random::Stream::new(3, "hotelling", &[trial]);
+            let sample = |_: usize| -> Vec<f64> {
+                let (a, b): (f64, f64) = (stream.normal(), stream.normal());
+                vec![a, 0.95 * a + (1.0f64 - 0.95 * 0.95).sqrt() * b]
+            };
+            let samples: Vec<Vec<f64>> = (0..30).map(sample).collect();
+            tails.push(hotelling(&samples, &[0.0, 0.0]).expect("enough samples").1);
+        }
+        let below = tails.iter().filter(|&&tail| tail < 0.1).count() as f64 / 200.0;
+        // A tail is uniform: 10 % ± 2.1 % lie below 0.1.
+        assert!((below - 0.1).abs() < 4.0 * 0.0212, "{below}");
+        let off = hotelling(
+            &(0..30).map(|i| vec![f64::from(i % 3), f64::from(i % 5)]).collect::<Vec<_>>(),
+            &[1.0, 4.0],
+        );
+        assert!(off.expect("enough samples").1 < 1e-6);
     }
 }

@@ -1,6 +1,6 @@
 //! `carnot ensemble`: many real networks against theory.
 
-use carnot_math::stats::{Estimate, Moments, chi_squared_tail};
+use carnot_math::stats::{Estimate, Moments, hotelling};
 use carnot_net::dataset::Dataset;
 use carnot_net::hyper::LayerRate;
 use carnot_net::kernel::Kernel;
@@ -159,12 +159,9 @@ impl Experiment for Ensemble {
         let inputs =
             Kernel::of_inputs(&setting.inputs, spec.probe, positions, setting.plan.positions(), false);
         let expected = forecast(&setting.plan, &theory, &inputs);
-        let part = match points.is_empty() {
-            true => None,
-            false => Some(merged(points)?),
-        };
+        let parts: Vec<Part> = points.iter().map(Point::read).collect::<Result<_, _>>()?;
         let labels = Labels { classes: &setting.labels };
-        Ok(write(spec, &setting, &expected, part.as_ref(), labels))
+        Ok(write(spec, &setting, &expected, &parts, labels)?)
     }
 }
 
@@ -276,20 +273,21 @@ fn write(
     spec: &EnsembleSpec,
     setting: &Setting,
     expected: &[LayerForecast],
-    part: Option<&Part>,
+    parts: &[Part],
     labels: Labels,
-) -> Report {
+) -> Result<Report, LabError> {
     let mut report = Report::new("ensemble", &Ensemble::subject(spec));
     report.profiles.push(forecast_profile("theory", expected, labels));
     report.provenance = Provenance { seed: Some(spec.seed), device: "cpu".into(), ..Provenance::default() };
-    let Some(part) = part else {
+    if parts.is_empty() {
         report.headline = Some(Headline { text: "NOTHING MEASURED YET".into(), tone: Tone::Plain });
-        return report;
-    };
+        return Ok(report);
+    }
+    let part = &merge(parts)?;
     let before = widths_before(&setting.plan);
     let rows: Vec<Compared> =
         part.layers.iter().zip(expected).zip(&before).map(|((layer, theory), &n)| compare(layer, theory, n)).collect();
-    let outcome = Outcome::of(&rows);
+    let outcome = Outcome::of(&rows, parts);
     report.headline = Some(outcome.headline());
     report.summary = outcome.lines(&rows, part);
     report.sections.extend(charts(&rows));
@@ -299,32 +297,26 @@ fn write(
     report.coverage = Some(coverage(expected, &rows));
     report.extra.insert("agreement".into(), outcome.json(&rows));
     report.extra.insert("members".into(), json!(part.count()));
-    report
+    Ok(report)
 }
 
 /// Whether the ensemble agrees with theory.
 struct Outcome {
     worst: Option<(usize, f64)>,
-    chi2: f64,
-    dof: f64,
-    tail: f64,
+    /// T², number of layers in it, and the probability of a larger one.
+    joint: Option<(f64, usize, f64)>,
 }
 
 impl Outcome {
-    fn of(rows: &[Compared]) -> Outcome {
+    fn of(rows: &[Compared], parts: &[Part]) -> Outcome {
         let known = || rows.iter().enumerate().filter_map(|(at, row)| row.z.map(|z| (at, z)));
         let worst = known().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
-        // Layers of one network are correlated: a fluctuation of an early one stays. χ² of increments would need
-        // the covariance of all layers; the plain sum is compared as if layers were independent, which is too
-        // strict only for what |z| already sees.
-        let (chi2, dof) = known().fold((0.0, 0.0), |(sum, n), (_, z)| (sum + z * z, n + 1.0));
-        let mean_chi2 = if dof > 0.0 { chi2 / dof } else { 0.0 };
-        let tail = chi_squared_tail(mean_chi2 * effective(dof), effective(dof));
-        Outcome { worst, chi2, dof, tail }
+        Outcome { worst, joint: joint(rows, parts) }
     }
 
     fn agrees(&self) -> Option<bool> {
-        self.worst.map(|(_, z)| z.abs() < LARGEST_Z && self.tail > SMALLEST_TAIL)
+        let likely = self.joint.is_none_or(|(_, _, tail)| tail > SMALLEST_TAIL);
+        self.worst.map(|(_, z)| z.abs() < LARGEST_Z && likely)
     }
 
     fn headline(&self) -> Headline {
@@ -339,14 +331,16 @@ impl Outcome {
     fn lines(&self, rows: &[Compared], part: &Part) -> Vec<Line> {
         let Some((at, z)) = self.worst else { return Vec::new() };
         let name = &part.layers[at].name;
-        let text = format!(
-            "largest deviation {} standard errors, at {name} (layer {} of {}); χ² = {} over {} layers",
+        let mut text = format!(
+            "largest deviation {} standard errors, at {name} (layer {} of {})",
             significant(z, 2),
             at + 1,
             rows.len(),
-            significant(self.chi2, 3),
-            self.dof
         );
+        if let Some((t2, layers, tail)) = self.joint {
+            let (t2, tail) = (significant(t2, 3), significant(tail, 2));
+            text.push_str(&format!("; χ² = {t2} over {layers} layers with their correlations, p = {tail}"));
+        }
         vec![Line::new("test", text)]
     }
 
@@ -354,9 +348,9 @@ impl Outcome {
         json!({
             "agrees": self.agrees(),
             "largest_z": self.worst.map(|(_, z)| z),
-            "chi2": self.chi2,
-            "dof": self.dof,
-            "tail": self.tail,
+            "chi2": self.joint.map(|(t2, _, _)| t2),
+            "dof": self.joint.map(|(_, layers, _)| layers),
+            "tail": self.joint.map(|(_, _, tail)| tail),
             "z": rows.iter().map(|row| row.z).collect::<Vec<_>>(),
             "fluctuation": rows.iter().map(|row| row.fluctuation.value).collect::<Vec<_>>(),
             "fluctuation_error": rows.iter().map(|row| row.fluctuation.error).collect::<Vec<_>>(),
@@ -365,9 +359,24 @@ impl Outcome {
     }
 }
 
-/// Number of independent layers: neighbouring layers share most of their fluctuation, so about the root of all.
-fn effective(layers: f64) -> f64 {
-    layers.sqrt().max(1.0)
+/// All layers at once. A fluctuation of an early layer stays in the later ones, so their z are no independent
+/// numbers; the covariance is taken from the means of the jobs. With few jobs, a selection of layers is tested.
+fn joint(rows: &[Compared], parts: &[Part]) -> Option<(f64, usize, f64)> {
+    let known: Vec<usize> = (0..rows.len()).filter(|&at| rows[at].z.is_some()).collect();
+    // The last job may be smaller: its mean would be noisier than the others'.
+    let full = parts.iter().map(Part::count).max()?;
+    let parts: Vec<&Part> = parts.iter().filter(|part| part.count() == full).collect();
+    let most = (parts.len() / 4).min(known.len());
+    if most == 0 {
+        return None;
+    }
+    // Evenly spread, the last layer among them.
+    let chosen: Vec<usize> = (1..=most).map(|i| known[i * known.len() / most - 1]).collect();
+    let means = |part: &&Part| chosen.iter().map(|&at| part.layers[at].observables[0].mean()).collect();
+    let samples: Vec<Vec<f64>> = parts.iter().map(means).collect();
+    let predicted: Vec<f64> = chosen.iter().filter_map(|&at| rows[at].expected).collect();
+    let (t2, tail) = hotelling(&samples, &predicted)?;
+    Some((t2, chosen.len(), tail))
 }
 
 fn table(part: &Part, rows: &[Compared]) -> Table {
