@@ -5,11 +5,10 @@ use carnot_net::hyper::{LayerInit, LayerRate, Scheme};
 use carnot_net::layers::Layer;
 use carnot_net::network::{Named, Network};
 use carnot_net::plan::Plan;
-use carnot_theory::finite_width::table;
+use carnot_theory::forecast::LayerForecast;
 use carnot_theory::initial::{activations, initial};
-use carnot_theory::layer::{Scales, Stack};
 use carnot_theory::shape_of::steps;
-use carnot_theory::tangent::{Rates, Sum, equalizing_rates, largest_stable_rate};
+use carnot_theory::tangent::{Rates, rates_from};
 
 use crate::error::LabError;
 
@@ -58,40 +57,36 @@ fn replace(layers: &mut [Named], by: &Activation) {
 pub struct Advised {
     /// λ_W and λ_b of each layer with weights.
     pub layers: Vec<LayerRate>,
-    /// Largest η of full-batch descent on ½ mean (z − y)² that is stable at the start, for N identical inputs.
+    /// Largest η of full-batch descent on ½ mean (z − y)² that is stable at the start, whatever the inputs: for N
+    /// identical ones the largest eigenvalue of Θ/N is Θ itself.
     pub largest_stable: f64,
 }
 
-/// Rates with which every layer contributes equally to the tangent kernel.
+/// Rates with which every layer contributes equally to the tangent kernel, from the forecast of a dense stack.
 ///
 /// # Errors
 /// In words, why they are not known.
-pub fn rates(plan: &Plan, init: &[LayerInit], input_square: f64) -> Result<Advised, String> {
+pub fn rates(plan: &Plan, init: &[LayerInit], layers: &[LayerForecast]) -> Result<Advised, String> {
     let steps = steps(plan)
         .map_err(|layer| format!("rates are known for dense stacks, and {layer} is not part of one"))?;
     if steps.steps.iter().any(|step| step.skip != 0.0) {
         return Err("rates are not derived for stacks with skips".into());
     }
-    let scales = |lambda_w: &[f64], lambda_b: &[f64]| -> Vec<Scales> {
-        let of = |(at, init): (usize, &LayerInit)| {
-            Scales::new(init.c_w, init.c_b).with_rates(lambda_w[at], lambda_b[at])
-        };
-        init.iter().enumerate().map(of).collect()
-    };
-    let ones = vec![1.0; init.len()];
-    let activation = steps.activation.formula.clone();
-    let mut stack = Stack { activation, layers: scales(&ones, &ones), width_ratios: Vec::new() };
-    let total = Rates { lambda_w: 1.0, lambda_b: 1.0 };
-    let rates = equalizing_rates(&stack, input_square, total).map_err(|error| error.to_string())?;
-    let (w, b): (Vec<f64>, Vec<f64>) = rates.iter().map(|rate| (rate.lambda_w, rate.lambda_b)).unzip();
-    stack.layers = scales(&w, &b);
-    let table = table(&stack, input_square).map_err(|error| error.to_string())?;
-    let last = table.rows.last().ok_or("the kernel is not finite")?;
-    let tangent = last.tangent.as_ref().map_err(ToString::to_string)?.mean;
-    // N identical inputs have the one eigenvalue N Θ; any others have smaller ones.
-    let largest_stable = largest_stable_rate(&[tangent], 1, Sum::Mean).map_err(|error| error.to_string())?;
-    let layers = w.into_iter().zip(b).map(|(lambda_w, lambda_b)| LayerRate { lambda_w, lambda_b }).collect();
-    Ok(Advised { layers, largest_stable })
+    let (mut squares, mut reach) = (Vec::new(), Vec::new());
+    for (layer, init) in layers.iter().zip(init) {
+        let reading = layer.reading.as_ref().map_err(ToString::to_string)?;
+        if init.c_w == 0.0 {
+            return Err(format!("{} has weights of variance zero", layer.name));
+        }
+        // K = C_b + C_W × what the layer sees.
+        squares.push((reading.forward.mean_variance() - init.c_b) / init.c_w);
+        reach.push(*reading.gradient.first().ok_or("the gradient is not known")?);
+    }
+    let rates = rates_from(&squares, &reach, Rates { lambda_w: 1.0, lambda_b: 1.0 });
+    let tangent = 1.0 + squares.last().expect("one square per layer");
+    let layers =
+        rates.iter().map(|rate| LayerRate { lambda_w: rate.lambda_w, lambda_b: rate.lambda_b }).collect();
+    Ok(Advised { layers, largest_stable: 2.0 / tangent })
 }
 
 /// PyTorch code that starts every linear and convolution layer with these variances.
@@ -111,4 +106,43 @@ pub fn torch_code(c_w: f64, c_b: f64) -> String {
 /// Names of the activations of a network.
 pub fn activation_names(plan: &Plan) -> Vec<String> {
     activations(plan).into_iter().map(|activation| activation.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnot_net::kernel::{Gram, Kernel};
+    use carnot_net::plan::Theory;
+    use carnot_net::shorthand::{Style, parse};
+    use carnot_theory::forecast::forecast;
+    use carnot_theory::layer::{Scales, Stack};
+    use carnot_theory::tangent::equalizing_rates;
+
+    #[test]
+    fn rates_from_a_forecast_are_those_of_the_recursion() {
+        let activation = Activation::named("tanh").expect("in the table");
+        let style = Style { activation: activation.clone(), residual: None, norm: None };
+        let plan = Plan::new(&parse("20-30x9-30", &style).expect("a shorthand")).expect("a plan");
+        let init = vec![LayerInit::normal(1.2, 0.05); 10];
+        let mut gram = Gram::zeros(1, 1, plan.positions());
+        gram.variance[0] = 0.8;
+        let layers = forecast(&plan, &Theory { init: &init, rate: &[] }, &Kernel::of_gram(gram, false));
+        let own = rates(&plan, &init, &layers).expect("a dense stack").layers;
+        let stack = Stack::uniform(&activation.formula, 10, Scales::new(1.2, 0.05));
+        let expect = equalizing_rates(&stack, 0.8, Rates { lambda_w: 1.0, lambda_b: 1.0 }).expect("known");
+        for (own, expect) in own.iter().zip(&expect) {
+            assert!((own.lambda_w / expect.lambda_w - 1.0).abs() < 1e-9, "{own:?} against {expect:?}");
+            assert!((own.lambda_b / expect.lambda_b - 1.0).abs() < 1e-9, "{own:?} against {expect:?}");
+        }
+    }
+
+    #[test]
+    fn an_activation_without_critical_point_is_replaced() {
+        let style =
+            Style { activation: Activation::named("sigmoid").expect("known"), residual: None, norm: None };
+        let network = parse("8-16x5-3", &style).expect("a shorthand");
+        let remedied = remedied(&network).expect("theory answers");
+        assert_eq!(remedied.activation.as_deref(), Some("tanh"));
+        assert!(remedied.layers.iter().all(|init| init.c_w == 1.0 && init.c_b == 0.0));
+    }
 }

@@ -52,7 +52,7 @@ impl Cell {
 pub struct Column {
     /// Name of the observable.
     pub name: String,
-    /// Symbol in KaTeX.
+    /// Symbol, as printed.
     pub symbol: String,
     /// One cell per layer.
     pub cells: Vec<Cell>,

@@ -51,8 +51,10 @@ pub fn equalizing_rates(stack: &Stack, input_square: f64, total: Rates) -> Resul
     Ok(rates_from(&squares, &reach, total))
 }
 
-/// Rate factors from ⟨σ²⟩ below each layer and the product of χ⊥ from it to the output.
-pub(crate) fn rates_from(squares: &[f64], reach: &[f64], total: Rates) -> Vec<Rates> {
+/// Rate factors from ⟨σ²⟩ below each layer and the product of χ⊥ from it to the output, as in [`equalizing_rates`].
+///
+/// * `squares`: |x|²/n₀ for the first layer, ⟨σ²⟩ of the layer below for the others; `reach`: Π χ⊥, 1 for the last
+pub fn rates_from(squares: &[f64], reach: &[f64], total: Rates) -> Vec<Rates> {
     let depth = squares.len() as f64;
     let last = squares.last().copied().unwrap_or(1.0);
     let rates = |(square, reach): (&f64, &f64)| Rates {

@@ -161,7 +161,7 @@ impl Experiment for Ensemble {
         let expected = forecast(&setting.plan, &theory, &inputs);
         let parts: Vec<Part> = points.iter().map(Point::read).collect::<Result<_, _>>()?;
         let labels = Labels { classes: &setting.labels };
-        Ok(write(spec, &setting, &expected, &parts, labels)?)
+        write(spec, &setting, &expected, &parts, labels)
     }
 }
 

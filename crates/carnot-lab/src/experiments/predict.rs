@@ -6,6 +6,7 @@ use carnot_net::kernel::{Gram, Kernel};
 use carnot_net::plan::{Plan, Theory};
 use carnot_net::reading::Labels;
 use carnot_report::number::{percent, significant};
+use carnot_report::profile::{Column, Profile};
 use carnot_report::report::{Line, Provenance, Report, Snippet};
 use carnot_report::section::{Cell, Heading, Role, Row, Section, Show, Table};
 use carnot_theory::criticality::Criticality;
@@ -243,6 +244,7 @@ fn write(spec: &PredictSpec, plan: &Plan, asked: &Side, best: Option<&Side>) -> 
     }
     report.sections.push(Section::Table(layer_table(&asked.layers)));
     advice(&mut report, spec, plan, asked, best.unwrap_or(asked));
+    let best_profile = best_profile.zip(best).map(|(profile, best)| with_rates(profile, plan, best));
     report.profiles = std::iter::once(asked_profile).chain(best_profile).collect();
     report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
     report
@@ -292,6 +294,10 @@ fn comparison(plan: &Plan, asked: &Side, best: Option<&Side>) -> Table {
     });
     let meaning = format!("at width {width}; {} at {}", wider(best.unwrap_or(asked)), 4 * width);
     row("spread between seeds", &meaning, &|side| spread(side, 1.0).map_or("not known".into(), percent));
+    row("largest stable rate", "squared loss, full batch, with the rates per layer of the JSON", &|side| {
+        let rates = crate::remedy::rates(plan, &side.initial.layers, &side.layers);
+        rates.map_or("not known".into(), |rates| significant(rates.largest_stable, 2))
+    });
     let best_ratio = ratio(plan, asked);
     if let Some(ratio) = best_ratio {
         let depth = plan.read_sites().len() as f64 / width as f64;
@@ -388,7 +394,7 @@ fn advice(report: &mut Report, spec: &PredictSpec, plan: &Plan, asked: &Side, be
         report.summary.extend(because.map(|because| Line::new("note", because)));
     }
     report.next.push(
-        Line::new("try", "carnot ensemble NETWORK --init critical").with_note("does theory hold at your width?"),
+        Line::new("try", ensemble_command(spec)).with_note("does theory hold at your width?"),
     );
     report.code.push(Snippet { label: "PyTorch".into(), text: crate::remedy::torch_code(c_w, c_b) });
     report.extra.insert("criticality".into(), criticality(plan));
@@ -397,7 +403,20 @@ fn advice(report: &mut Report, spec: &PredictSpec, plan: &Plan, asked: &Side, be
     report.extra.insert("correlation_depth".into(), json!(asked.depth.correlation_depth.as_ref().ok()));
     report.extra.insert("init".into(), init_json(asked, spec));
     report.extra.insert("recommended".into(), init_json(best, spec));
-    report.extra.insert("rates".into(), rates(plan, spec, best));
+    report.extra.insert("rates".into(), rates(plan, best));
+}
+
+/// The command that holds this network against theory.
+fn ensemble_command(spec: &PredictSpec) -> String {
+    let words = network(spec.network.network());
+    match words.split(", ").collect::<Vec<_>>()[..] {
+        [shape, activation] if carnot_net::shorthand::looks_like(shape) => {
+            let is_word = activation.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let quoted = if is_word { activation.to_string() } else { format!("'{activation}'") };
+            format!("carnot ensemble {shape} --activation {quoted} --init critical")
+        }
+        _ => "carnot ensemble NETWORK --init critical".into(),
+    }
 }
 
 fn init_json(side: &Side, spec: &PredictSpec) -> Value {
@@ -441,9 +460,19 @@ pub fn criticality(plan: &Plan) -> Value {
     }
 }
 
+/// The profile with λ_W and λ_b of each layer, where they are known.
+fn with_rates(mut profile: Profile, plan: &Plan, side: &Side) -> Profile {
+    if let Ok(rates) = crate::remedy::rates(plan, &side.initial.layers, &side.layers) {
+        let of = |get: fn(&LayerRate) -> f64| rates.layers.iter().map(get).collect::<Vec<_>>();
+        profile.insert("lambda_w", Column::exact("λ_W", &of(|rate| rate.lambda_w)));
+        profile.insert("lambda_b", Column::exact("λ_b", &of(|rate| rate.lambda_b)));
+    }
+    profile
+}
+
 /// Relative rates with which every layer contributes equally to Θ, and the largest stable rate with them.
-fn rates(plan: &Plan, spec: &PredictSpec, best: &Side) -> Value {
-    let rates = crate::remedy::rates(plan, &best.initial.layers, spec.input_variance);
+fn rates(plan: &Plan, best: &Side) -> Value {
+    let rates = crate::remedy::rates(plan, &best.initial.layers, &best.layers);
     match rates {
         Ok(rates) => json!({
             "lambda_w": rates.layers.iter().map(|rate| rate.lambda_w).collect::<Vec<_>>(),

@@ -21,11 +21,11 @@ pub fn forecast_profile(source: &str, layers: &[LayerForecast], labels: Labels) 
     }
     type Of = fn(&LayerForecast) -> Answer;
     let own: [(&str, &str, Of); 5] = [
-        ("chi_parallel", "\\chi_\\parallel", |layer| layer.chi_parallel.clone()),
-        ("chi_perpendicular", "\\chi_\\perp", |layer| layer.chi_perpendicular.clone()),
+        ("chi_parallel", "χ∥", |layer| layer.chi_parallel.clone()),
+        ("chi_perpendicular", "χ⊥", |layer| layer.chi_perpendicular.clone()),
         ("vertex", "V", |layer| layer.vertex.clone()),
-        ("kernel_shift", "G_1", |layer| layer.kernel_shift.clone()),
-        ("tangent_variance", "(A+2B)/\\Theta^2", |layer| layer.tangent_variance.clone()),
+        ("kernel_shift", "G₁", |layer| layer.kernel_shift.clone()),
+        ("tangent_variance", "(A+2B)/Θ²", |layer| layer.tangent_variance.clone()),
     ];
     for (name, symbol, of) in own {
         profile.insert(name, column(symbol, layers, layers.iter().map(of).collect()));
@@ -68,9 +68,21 @@ pub fn measured_profile(source: &str, measured: &Measured) -> Profile {
             false => Vec::new(),
         };
         let new = Column { missing, spread, ..Column::partial(&column.symbol, value, error) };
-        profile.insert(&column.name, new);
+        // An ensemble is judged against theory; one network against what trains.
+        let judged = if source == "measured" { with_range(&column.name, new) } else { new };
+        profile.insert(&column.name, judged);
     }
     profile
+}
+
+/// The range in which a network of any depth trains well; the stress map shows the distance from it.
+fn with_range(name: &str, column: Column) -> Column {
+    match name {
+        "kernel" => column.with_healthy(1e-3, 1e3).with_log(),
+        "gradient" => column.with_healthy(1e-2, 1e2).with_log(),
+        "correlation" => column.with_healthy(0.0, 0.7),
+        _ => column,
+    }
 }
 
 /// Value of a column where known.

@@ -35,7 +35,7 @@ pub enum Missing {
 pub struct Observable {
     /// Name, as in JSON columns and on the command line.
     pub name: &'static str,
-    /// Symbol in KaTeX.
+    /// Symbol, as printed.
     pub symbol: &'static str,
     /// One line for people.
     pub meaning: &'static str,

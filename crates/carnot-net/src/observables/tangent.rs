@@ -7,7 +7,7 @@ use super::{Missing, Observable};
 /// Source: Roberts, Yaida, Hanin, *The Principles of Deep Learning Theory*, ch. 8.
 pub const ROW: Observable = Observable {
     name: "tangent",
-    symbol: "\\Theta",
+    symbol: "Θ",
     meaning: "neural tangent kernel of the layer: how fast it moves under gradient descent",
     of: |reading, _| {
         reading.tangent.as_ref().map(super::super::kernel::Gram::mean_variance).ok_or(Missing::NotMeasured)
