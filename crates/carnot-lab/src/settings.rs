@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 
+/// A setting that must lie in a range.
+///
+/// # Errors
+/// [`LabError::OutOfRange`] when it does not.
+pub fn within(key: &'static str, value: impl ToString, is_good: bool, range: &str) -> Result<(), LabError> {
+    if is_good {
+        return Ok(());
+    }
+    Err(LabError::OutOfRange { key, value: value.to_string(), range: range.into() })
+}
+
 /// How the weights of a network start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -29,10 +40,7 @@ impl InitSettings {
     pub fn check(&self) -> Result<(), LabError> {
         for (key, value) in [("c_w", self.c_w), ("c_b", self.c_b)] {
             let Some(value) = value else { continue };
-            if !(0.0..=1e6).contains(&value) {
-                let range = "between 0 and 1000000".into();
-                return Err(LabError::OutOfRange { key, value: value.to_string(), range });
-            }
+            within(key, value, (0.0..=1e6).contains(&value), "between 0 and 1000000")?;
         }
         Ok(())
     }

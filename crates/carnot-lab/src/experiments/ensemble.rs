@@ -23,7 +23,7 @@ use super::predict::widths_before;
 use super::{Experiment, Group, Job, Point, Progress, Tools};
 use crate::error::LabError;
 use crate::present::{forecast_profile, measured_profile};
-use crate::settings::{DataSettings, InitSettings};
+use crate::settings::{DataSettings, InitSettings, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 
@@ -98,15 +98,11 @@ impl Experiment for Ensemble {
 
     fn resolve(spec: EnsembleSpec) -> Result<EnsembleSpec, LabError> {
         spec.init.check()?;
-        let range = |key, value: String, good: bool, range: &str| match good {
-            true => Ok(()),
-            false => Err(LabError::OutOfRange { key, value, range: range.into() }),
-        };
-        range("members", spec.members.to_string(), (2..=1_000_000_000).contains(&spec.members), "2 to 1000000000")?;
-        range("probe", spec.probe.to_string(), (1..=MOST_SAMPLES).contains(&spec.probe), "1 to 16")?;
-        range("precision", spec.precision.to_string(), (0.0..1.0).contains(&spec.precision), "0 to 1")?;
-        range("lambda_w", spec.lambda_w.to_string(), (0.0..=1e6).contains(&spec.lambda_w), "0 to 1000000")?;
-        range("lambda_b", spec.lambda_b.to_string(), (0.0..=1e6).contains(&spec.lambda_b), "0 to 1000000")?;
+        within("members", spec.members, (2..=1_000_000_000).contains(&spec.members), "2 to 1000000000")?;
+        within("probe", spec.probe, (1..=MOST_SAMPLES).contains(&spec.probe), "1 to 16")?;
+        within("precision", spec.precision, (0.0..1.0).contains(&spec.precision), "0 to 1")?;
+        within("lambda_w", spec.lambda_w, (0.0..=1e6).contains(&spec.lambda_w), "0 to 1000000")?;
+        within("lambda_b", spec.lambda_b, (0.0..=1e6).contains(&spec.lambda_b), "0 to 1000000")?;
         let spec = EnsembleSpec { network: spec.network.resolve()?, ..spec };
         let plan = Plan::new(spec.network.network())?;
         let (data, _) = spec.data.pinned(&plan, spec.seed)?;
@@ -290,6 +286,11 @@ fn write(
     let outcome = Outcome::of(&rows, parts);
     report.headline = Some(outcome.headline());
     report.summary = outcome.lines(&rows, part);
+    if part.count() < spec.members {
+        let worst = worst_relative_error(part);
+        let text = format!("{} of {}; worst estimate ± {}", part.count(), spec.members, percent(worst));
+        report.summary.push(Line::new("members", text));
+    }
     report.sections.extend(charts(&rows));
     report.sections.push(Section::Table(table(part, &rows)));
     report.sections.extend(shift_note(&rows, &before, part).map(|text| Section::Text(Text { text, ..Text::default() })));

@@ -23,7 +23,7 @@ use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
 use crate::present::charts::{Curve, PICTURES};
 use crate::present::{forecast_profile, values};
-use crate::settings::{InitSettings, variances};
+use crate::settings::{InitSettings, variances, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 
@@ -73,16 +73,12 @@ impl Experiment for Predict {
 
     fn resolve(spec: PredictSpec) -> Result<PredictSpec, LabError> {
         spec.init.check()?;
-        let range = |key, value: f64, good: bool, range: &str| match good {
-            true => Ok(()),
-            false => Err(LabError::OutOfRange { key, value: value.to_string(), range: range.into() }),
-        };
         let v = spec.input_variance;
-        range("input_variance", v, v > 0.0 && v <= 1e6, "above 0, at most 1000000")?;
+        within("input_variance", v, v > 0.0 && v <= 1e6, "above 0, at most 1000000")?;
         let c = spec.input_correlation;
-        range("input_correlation", c, (-1.0..1.0).contains(&c), "at least -1, below 1")?;
-        range("lambda_w", spec.lambda_w, (0.0..=1e6).contains(&spec.lambda_w), "between 0 and 1000000")?;
-        range("lambda_b", spec.lambda_b, (0.0..=1e6).contains(&spec.lambda_b), "between 0 and 1000000")?;
+        within("input_correlation", c, (-1.0..1.0).contains(&c), "at least -1, below 1")?;
+        within("lambda_w", spec.lambda_w, (0.0..=1e6).contains(&spec.lambda_w), "between 0 and 1000000")?;
+        within("lambda_b", spec.lambda_b, (0.0..=1e6).contains(&spec.lambda_b), "between 0 and 1000000")?;
         Ok(PredictSpec { network: spec.network.resolve()?, ..spec })
     }
 
@@ -294,7 +290,7 @@ fn comparison(plan: &Plan, asked: &Side, best: Option<&Side>) -> Table {
     });
     let meaning = format!("at width {width}; {} at {}", wider(best.unwrap_or(asked)), 4 * width);
     row("spread between seeds", &meaning, &|side| spread(side, 1.0).map_or("not known".into(), percent));
-    row("largest stable rate", "squared loss, full batch, with the rates per layer of the JSON", &|side| {
+    row("largest stable rate", "for rates per layer as in the JSON", &|side| {
         let rates = crate::remedy::rates(plan, &side.initial.layers, &side.layers);
         rates.map_or("not known".into(), |rates| significant(rates.largest_stable, 2))
     });

@@ -80,7 +80,7 @@ fn with_range(name: &str, column: Column) -> Column {
     match name {
         "kernel" => column.with_healthy(1e-3, 1e3).with_log(),
         "gradient" => column.with_healthy(1e-2, 1e2).with_log(),
-        "correlation" => column.with_healthy(0.0, 0.7),
+        "correlation" => column.with_healthy(0.0, 0.6),
         _ => column,
     }
 }

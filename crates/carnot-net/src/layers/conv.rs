@@ -1,7 +1,7 @@
 //! Convolution over one or two position axes: $z'_{p} = b + \sum_t W_t x_{p+t}$.
 
-use super::dense::{check_width, is_yes, weigh, yes};
-use super::{LayerRule, Parameter, Role};
+use super::dense::{check_width, is_yes, weigh, weight_and_bias, yes};
+use super::{LayerRule, Parameter};
 use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::kernel::{Gram, Kernel};
@@ -152,13 +152,7 @@ impl LayerRule for Conv {
     }
 
     fn parameters(&self, input: &Shape) -> Vec<Parameter> {
-        let fan_in = self.window(input) * input.width();
-        let mut all =
-            vec![Parameter { name: "weight", shape: vec![self.width, fan_in], fan_in, role: Role::Weight }];
-        if self.bias {
-            all.push(Parameter { name: "bias", shape: vec![self.width], fan_in, role: Role::Bias });
-        }
-        all
+        weight_and_bias(self.width, self.window(input) * input.width(), self.bias)
     }
 
     fn has_weights(&self) -> bool {

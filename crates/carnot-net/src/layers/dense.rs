@@ -39,6 +39,13 @@ pub(super) fn check_width(layer: &str, key: &'static str, width: usize) -> Resul
     Err(NetworkError::Range { layer: layer.to_string(), key, value: width as f64, range: "1 … 16777216" })
 }
 
+/// The parameters of a layer whose outputs add up `fan_in` inputs each.
+pub(super) fn weight_and_bias(width: usize, fan_in: usize, bias: bool) -> Vec<Parameter> {
+    let weight = Parameter { name: "weight", shape: vec![width, fan_in], fan_in, role: Role::Weight };
+    let bias = bias.then(|| Parameter { name: "bias", shape: vec![width], fan_in, role: Role::Bias });
+    std::iter::once(weight).chain(bias).collect()
+}
+
 /// What theory does with a sum over fan-in inputs: $K' = C_b + C_W K$, $\Theta' = \lambda_b + \lambda_W K + C_W \Theta$.
 ///
 /// `kernel` holds the (position-averaged, for convolution) moments of the inputs.
@@ -66,13 +73,7 @@ impl LayerRule for Dense {
     }
 
     fn parameters(&self, input: &Shape) -> Vec<Parameter> {
-        let fan_in = input.width();
-        let mut all =
-            vec![Parameter { name: "weight", shape: vec![self.width, fan_in], fan_in, role: Role::Weight }];
-        if self.bias {
-            all.push(Parameter { name: "bias", shape: vec![self.width], fan_in, role: Role::Bias });
-        }
-        all
+        weight_and_bias(self.width, input.width(), self.bias)
     }
 
     fn has_weights(&self) -> bool {

@@ -163,6 +163,13 @@ fn ending(report: &Report, style: &Style, paint: &Paint) -> Option<String> {
     let saved = report.saved.as_ref().map(|place| Line::new("report", place.clone()));
     let (asides, plain): (Vec<Line>, Vec<Line>) =
         saved.into_iter().chain(report.next.iter().cloned()).partition(|line| line.note.is_some());
+    let (mut plain, mut asides) = (plain, asides);
+    if !plain.is_empty() && !asides.is_empty() {
+        // Two ways of setting lines, one column of labels: the second sets one blank more behind its label.
+        let widest = plain.iter().chain(&asides).map(|line| paint::width(&line.label)).max().unwrap_or(0);
+        plain.iter_mut().for_each(|line| line.label = paint::pad(&line.label, widest + 1));
+        asides.iter_mut().for_each(|line| line.label = paint::pad(&line.label, widest));
+    }
     text += &packed(&plain, asides.is_empty(), indent, style, paint);
     text += &columns_of_notes(&asides, indent, style, paint);
     (!text.is_empty()).then_some(text)

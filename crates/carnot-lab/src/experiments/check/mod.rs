@@ -27,7 +27,7 @@ use crate::checks::Evidence;
 use crate::error::LabError;
 use crate::present::{forecast_profile, measured_profile};
 use crate::remedy::{Remedied, remedied};
-use crate::settings::{DataSettings, InitSettings};
+use crate::settings::{DataSettings, InitSettings, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 use tries::{Copy, Tries, Try, attempt, plateau};
@@ -97,19 +97,15 @@ impl Experiment for Check {
 
     fn resolve(spec: CheckSpec) -> Result<CheckSpec, LabError> {
         spec.init.check()?;
-        let range = |key, value: String, good: bool, range: &str| match good {
-            true => Ok(()),
-            false => Err(LabError::OutOfRange { key, value, range: range.into() }),
-        };
-        range("probe", spec.probe.to_string(), (2..=2000).contains(&spec.probe), "2 to 2000")?;
-        range("try", spec.steps.to_string(), spec.steps <= 10_000_000, "at most 10000000")?;
-        range("batch", spec.batch.to_string(), (1..=1_000_000).contains(&spec.batch), "1 to 1000000")?;
+        within("probe", spec.probe, (2..=2000).contains(&spec.probe), "2 to 2000")?;
+        within("try", spec.steps.to_string(), spec.steps <= 10_000_000, "at most 10000000")?;
+        within("batch", spec.batch, (1..=1_000_000).contains(&spec.batch), "1 to 1000000")?;
         if let Some(rate) = spec.rate {
-            range("rate", rate.to_string(), rate > 0.0 && rate <= 1e6, "above 0, at most 1000000")?;
+            within("rate", rate.to_string(), rate > 0.0 && rate <= 1e6, "above 0, at most 1000000")?;
         }
         let known = carnot_sim::optimizer::NAMES;
         let is_known = known.contains(&spec.optimizer.as_str());
-        range("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))?;
+        within("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))?;
         if spec.steps > 0 && spec.data.data.is_none() {
             return Err(LabError::MissingKey { key: "data", verb: "check" });
         }
