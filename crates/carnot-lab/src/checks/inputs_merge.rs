@@ -37,7 +37,7 @@ fn run(evidence: &Evidence) -> Outcome {
         return Outcome::Fine;
     }
     let level = if last < evidence.lost_apart() { Level::Blocks } else { Level::Costs };
-    let chi = evidence.expected[evidence.deep()].chi_perpendicular.clone();
+    let chi = evidence.expected[evidence.inner()].chi_perpendicular.clone();
     let same = apart.iter().position(|x| x.is_some_and(|x| x < 5e-4)).filter(|&layer| layer > first);
     let further = same.map_or(String::new(), |layer| format!("; 1.000 from layer {} on", layer + 1));
     let saw =

@@ -105,6 +105,12 @@ impl Evidence<'_> {
         self.depth().saturating_sub(2)
     }
 
+    /// Index of the last layer whose step to the next is one of the stack: with skips the head has none around it.
+    pub fn inner(&self) -> usize {
+        let skips = self.plan.sites.iter().any(|site| site.layer.kind() == "residual");
+        if skips { self.deep().saturating_sub(1) } else { self.deep() }
+    }
+
     /// `layer 10 of 51`.
     pub fn position(&self, layer: usize) -> String {
         format!("layer {} of {}", layer + 1, self.depth())

@@ -165,14 +165,14 @@ fn depth(plan: &Plan, initial: &Initial, layers: &[LayerForecast]) -> Depth {
     let skips = usize::from(plan.sites.iter().any(|site| site.layer.kind() == "residual"));
     let hidden = &layers[..layers.len().saturating_sub(1 + skips)];
     let last = hidden.iter().rev().find_map(|layer| layer.chi_perpendicular.clone().ok());
-    let simple = plan.all().iter().all(|site| ["dense", "act", "conv", "flatten"].contains(&site.layer.kind()));
+    let simple = plan.all().iter().all(|site| ["dense", "act", "conv", "flatten", "pool", "dropout"].contains(&site.layer.kind()));
     let activations = activations(plan);
     if let ([activation], true) = (&activations[..], simple) {
         let (c_w, c_b) = variances(&initial.layers);
         return of_stack(activation, c_w, c_b, last, layers);
     }
     // Skips and norms move χ⊥ towards one as 1/depth: what is within that of one is critical.
-    let near = 3.0 / layers.len() as f64;
+    let near = (3.0 / layers.len() as f64).min(0.1);
     let phase = last.map(|chi| if (chi - 1.0).abs() < near { Phase::Critical } else { Phase::of(chi) });
     let length = last.ok_or("χ⊥ is not known".to_string()).map(|chi| 1.0 / chi.ln().abs());
     let correlation_depth = match phase {

@@ -99,7 +99,10 @@ fn sentence(evidence: &Evidence, findings: &[Finding]) -> String {
         let kernel = evidence.column("kernel");
         let known: Vec<f64> = kernel.into_iter().flatten().collect();
         let (low, high) = known.iter().fold((f64::INFINITY, 0.0f64), |(l, h), k| (l.min(*k), h.max(*k)));
-        parts.push(format!("the signal stays between {} and {}", short(low), short(high)));
+        parts.push(match short(low) == short(high) {
+            true => format!("the signal is {}", short(low)),
+            false => format!("the signal stays between {} and {}", short(low), short(high)),
+        });
         if let Some(gradient) = gradient {
             parts.push(format!("{} of the gradient at the output reaches layer 1", significant(gradient, 2)));
         }
@@ -128,16 +131,16 @@ fn summary(evidence: &Evidence, findings: &[Finding], word: Word) -> Vec<Line> {
         let line = Line::new("remedy", finding.remedy.text.clone()).with_note("safe: nothing learned yet");
         lines.push(line.with_copy(torch_code(c_w, c_b)));
     }
-    lines.extend(evidence.tries.and_then(tried));
+    lines.extend(evidence.tries.and_then(|tries| tried(tries, word != Word::Learns)));
     lines
 }
 
 /// `150 steps of adam: loss 2.304 → 2.301 as it is (chance is 2.303), 2.302 → 1.235 with the remedy`.
-fn tried(tries: &Tries) -> Option<Line> {
+fn tried(tries: &Tries, is_ill: bool) -> Option<Line> {
     let own = tries.best_as_is()?;
     let chance = tries.plateau.map_or(String::new(), |p| format!(" (class frequencies alone give {p:.3})"));
     let mut text = format!("{} steps: loss {} as it is{chance}", tries.steps, path(own));
-    if let Some(better) = tries.best_remedied() {
+    if let Some(better) = tries.best_remedied().filter(|_| is_ill) {
         text.push_str(&format!(", {} with the remedy", path(better)));
         if let Some(accuracy) = better.accuracy {
             text.push_str(&format!(", test accuracy {} against {}", percent(Some(accuracy)), percent(own.accuracy)));
@@ -227,7 +230,7 @@ fn sparklines(evidence: &Evidence, theory: &Profile) -> Sparklines {
         };
         Spark { label: label.into(), symbol: symbol.into(), values, log, reading, theory }
     };
-    let deep = &evidence.expected[evidence.deep()];
+    let deep = &evidence.expected[evidence.inner()];
     let end = values(theory, "kernel").last().copied().flatten();
     let length = match &deep.chi_perpendicular {
         Ok(chi) if *chi < 0.95 => format!("depth {} layers", significant(-1.0 / chi.ln(), 2)),
@@ -341,13 +344,16 @@ fn comparison(evidence: &Evidence) -> Table {
         let names: Vec<&str> = evidence.initial.advice.keys().map(String::as_str).collect();
         row("activation".into(), names.join(", "), activation.clone(), "");
     }
-    let of = |layers: &[LayerForecast], get: &dyn Fn(&LayerForecast) -> Option<f64>| {
-        layers.get(deep).and_then(get).map_or("not known".to_string(), short)
+    let at = |layer: usize, layers: &[LayerForecast], get: &dyn Fn(&LayerForecast) -> Option<f64>| {
+        layers.get(layer).and_then(get).map_or("not known".to_string(), short)
     };
     let chi = |layer: &LayerForecast| layer.chi_perpendicular.clone().ok();
-    row(format!("χ⊥ at layer {}", deep + 1), of(evidence.expected, &chi), of(evidence.better, &chi), "1 keeps distances");
+    let inner = evidence.inner();
+    let chis = (at(inner, evidence.expected, &chi), at(inner, evidence.better, &chi));
+    row(format!("χ⊥ at layer {}", inner + 1), chis.0, chis.1, "1 keeps distances");
     let kernel = |layer: &LayerForecast| Some(layer.reading.as_ref().ok()?.forward.mean_variance());
-    row(format!("signal at layer {}", deep + 1), of(evidence.expected, &kernel), of(evidence.better, &kernel), "");
+    let signals = (at(deep, evidence.expected, &kernel), at(deep, evidence.better, &kernel));
+    row(format!("signal at layer {}", deep + 1), signals.0, signals.1, "");
     let first = |layers: &[LayerForecast]| {
         let gradient = layers.first().and_then(|layer| layer.reading.as_ref().ok()?.gradient.first().copied());
         gradient.map_or("not known".to_string(), |g| significant(g.sqrt(), 2))
