@@ -279,3 +279,44 @@ fn merged_inputs_keep_their_distance() {
     assert!((last - 0.331).abs() < 0.001, "ratio of the last two distances {last}");
     assert!(distances[50] < 1e-20 && distances[50] > 0.0, "{}", distances[50]);
 }
+
+/// One network per kind of layer, of width n. A new row of the layer table fails here until it has one.
+fn network_with(key: &str, n: usize) -> String {
+    let dense = format!("{{ dense = {n} }}");
+    let (input, layers) = match key {
+        "dense" => ("[6]", format!("{dense}, {{ act = 'linear' }}, {{ dense = {n}, bias = false }}")),
+        "act" => ("[6]", format!("{dense}, {{ act = 'elu' }}, {dense}")),
+        "norm" => {
+            ("[6]", format!("{dense}, {{ norm = 'layer' }}, {{ act = 'tanh' }}, {{ norm = 'rms' }}, {dense}"))
+        }
+        "dropout" => ("[6]", format!("{dense}, {{ dropout = 0.4 }}, {{ act = 'relu' }}, {dense}")),
+        "conv" => {
+            ("[5, 5, 2]", format!("{{ conv = {n}, stride = 2 }}, {{ act = 'tanh' }}, {{ conv = {n} }}"))
+        }
+        "pool" => (
+            "[6, 2]",
+            format!(
+                "{{ conv = {n} }}, {{ pool = 2 }}, {{ act = 'relu' }}, {{ conv = {n} }}, {{ pool = 'global' }}, {{ act = 'tanh' }}, {dense}"
+            ),
+        ),
+        "flatten" => {
+            ("[4, 3]", format!("{{ conv = {n} }}, {{ act = 'relu' }}, {{ flatten = true }}, {dense}"))
+        }
+        "residual" => (
+            "[6]",
+            format!("{dense}, {{ residual = 0.7, branch = 1.2, block = [{{ act = 'silu' }}, {dense}] }}"),
+        ),
+        "repeat" => ("[6]", format!("{{ repeat = 3, block = [{dense}, {{ act = 'erf' }}] }}, {dense}")),
+        other => panic!("the layer `{other}` has no network to be tested with: write one here"),
+    };
+    format!("input = {input}\nlayers = [{layers}]")
+}
+
+#[test]
+fn every_kind_of_layer_follows_theory() {
+    for key in carnot_net::layers::KEYS {
+        let plan = Plan::new(&Network::from_toml(&network_with(key, 4)).expect("valid")).expect("valid");
+        let len = plan.input.len();
+        agrees(|n| network_with(key, n), 20, LayerInit::normal(1.4, 0.1), &inputs(2, len), 2, 800);
+    }
+}
