@@ -8,6 +8,7 @@ use carnot_net::hyper::{Law, LayerInit, Scheme};
 use carnot_net::layers::Layer;
 use carnot_net::plan::{Plan, Site};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// What a rule gave, and what it is based on.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ pub fn initial(
 ) -> Result<Initial, TheoryError> {
     let advice: BTreeMap<String, Result<Init, TheoryError>> = activations(plan)
         .into_iter()
-        .map(|activation| (activation.name.clone(), recommended_init(&activation.formula)))
+        .map(|activation| (activation.name.clone(), advice(&activation)))
         .collect();
     let feeding = feeding(plan);
     let scales = block_scales(plan);
@@ -123,7 +124,32 @@ pub fn is_critical(initial: &Initial) -> bool {
 /// # Errors
 /// As [`crate::criticality::criticality`].
 pub fn critical_point(activation: &Activation) -> Result<Criticality, TheoryError> {
-    crate::criticality::criticality(&activation.formula)
+    static KNOWN: Known<Criticality> = Mutex::new(BTreeMap::new());
+    remembered(&KNOWN, activation, || crate::criticality::criticality(&activation.formula))
+}
+
+fn advice(activation: &Activation) -> Result<Init, TheoryError> {
+    static KNOWN: Known<Init> = Mutex::new(BTreeMap::new());
+    remembered(&KNOWN, activation, || recommended_init(&activation.formula))
+}
+
+/// Answers about activations that were asked for before, by formula.
+type Known<T> = Mutex<BTreeMap<String, Result<T, TheoryError>>>;
+
+/// One command asks the same thing of the same activation several times, and a search over kernels takes up to a
+/// tenth of a second. A function of its argument stays one when it remembers.
+fn remembered<T: Clone>(
+    known: &Known<T>,
+    activation: &Activation,
+    answer: impl FnOnce() -> Result<T, TheoryError>,
+) -> Result<T, TheoryError> {
+    let key = activation.formula.closed_text();
+    if let Some(found) = known.lock().expect("nobody panics while holding this lock").get(&key) {
+        return found.clone();
+    }
+    let new = answer();
+    known.lock().expect("nobody panics while holding this lock").insert(key, new.clone());
+    new
 }
 
 /// Factor of the variances of each weighted layer that residual blocks ask for.
