@@ -27,6 +27,8 @@ const FINE: f64 = 1e-13;
 const TAIL: f64 = 1e-7;
 /// The same for a batch of more than [`BATCH`] pairs, for which quadrature would take minutes.
 const BATCH_TAIL: f64 = 1e-3;
+/// Variance from which on only the highest order is worth trying.
+const FAR: f64 = 20.0;
 /// Pairs from which on a batch is a batch.
 const BATCH: usize = 100;
 /// Part of an activation that is taken out before expanding: h |z|.
@@ -205,7 +207,9 @@ impl<'a> Dual<'a> {
             return Ok(tag(self.singles_with(&distinct, None)?));
         }
         // With a kink the mass beyond any order falls as a power: lower orders would be tried in vain.
-        let first = if self.kinks.is_empty() { 0 } else { 1 };
+        // And far from the origin a bounded function looks like a step, which no low order holds.
+        let is_far = distinct.last().is_some_and(|&variance| variance > FAR);
+        let first = if is_far { ORDERS.len() - 1 } else { usize::from(!self.kinks.is_empty()) };
         let mut all = Vec::new();
         for order in first..ORDERS.len() {
             all = self.singles_with(&distinct, Some((hermite(order), slopes)))?;

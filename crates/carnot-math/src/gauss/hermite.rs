@@ -70,7 +70,7 @@ impl Hermite {
     pub fn coefficients(&self, values: &[f64]) -> Vec<f64> {
         assert_eq!(values.len(), self.u.len(), "one value per node");
         let rows = self.table.chunks_exact(self.u.len());
-        rows.map(|row| row.iter().zip(values).map(|(p, f)| p * f).sum()).collect()
+        rows.map(|row| crate::device::cpu::dot(row, values)).collect()
     }
 
     /// Coefficients and the mass they leave out.
