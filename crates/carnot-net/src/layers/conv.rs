@@ -1,6 +1,6 @@
 //! Convolution over one or two position axes: $z'_{p} = b + \sum_t W_t x_{p+t}$.
 
-use super::dense::{check_width, is_yes, weigh, weight_and_bias, yes};
+use super::dense::{check_width, is_yes, weigh, weigh_rows, weigh_rows_back, weight_and_bias, yes};
 use super::{LayerRule, Parameter};
 use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
@@ -8,7 +8,7 @@ use crate::kernel::{Gram, Kernel};
 use crate::plan::{Site, Theory, Weights};
 use crate::shape::Shape;
 use crate::tape::{Tape, Watch};
-use carnot_math::device::{self, View};
+use carnot_math::device;
 use carnot_math::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
@@ -201,21 +201,7 @@ impl LayerRule for Conv {
         let mut output = tape.take(input.members, input.samples, &site.output);
         let mut columns = tape.take(input.members, input.samples, &site.output.with_width(fan_in));
         gather(&input.data, &mut columns.data, &taps, site.input.positions(), site.input.width());
-        let (rows, width) = (output.rows(), self.width);
-        for member in 0..output.members {
-            let weight = weights.of(member, site.offset, width * fan_in);
-            let x = &columns.data[member * rows * fan_in..(member + 1) * rows * fan_in];
-            let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
-            device::product(
-                z,
-                View::new(x, rows, fan_in),
-                View::new(weight, width, fan_in).transposed(),
-                false,
-            );
-            if self.bias {
-                device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
-            }
-        }
+        weigh_rows(site, weights, &columns, &mut output, self.bias);
         tape.give(input);
         tape.save(columns);
         output
@@ -232,27 +218,8 @@ impl LayerRule for Conv {
         need_input: bool,
     ) -> Batch<S> {
         let mut columns = tape.recall();
-        let (rows, fan_in, width) = (gradient.rows(), site.fan_in(), self.width);
         let mut out = tape.take(gradient.members, gradient.samples, &site.input);
-        for member in 0..gradient.members {
-            let x = &mut columns.data[member * rows * fan_in..(member + 1) * rows * fan_in];
-            let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
-            let start = member * weights.stride + site.offset;
-            let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
-            device::product(
-                to_weight,
-                View::new(dz, rows, width).transposed(),
-                View::new(x, rows, fan_in),
-                false,
-            );
-            if self.bias {
-                device::cpu::column_sums(&mut rest[..width], dz, false);
-            }
-            if need_input {
-                let weight = weights.of(member, site.offset, width * fan_in);
-                device::product(x, View::new(dz, rows, width), View::new(weight, width, fan_in), false);
-            }
-        }
+        weigh_rows_back(site, weights, &mut columns, &gradient, gradients, self.bias, need_input);
         if need_input {
             let taps = self.taps(&site.input);
             scatter(&columns.data, &mut out.data, &taps, site.input.positions(), site.input.width());

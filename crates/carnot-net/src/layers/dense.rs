@@ -46,6 +46,58 @@ pub(super) fn weight_and_bias(width: usize, fan_in: usize, bias: bool) -> Vec<Pa
     std::iter::once(weight).chain(bias).collect()
 }
 
+/// Every row of `inputs` (fan-in numbers: a sample's features, or a window of positions) times the weights, plus the bias.
+pub(super) fn weigh_rows<S: Scalar>(
+    site: &Site,
+    weights: Weights<S>,
+    inputs: &Batch<S>,
+    output: &mut Batch<S>,
+    bias: bool,
+) {
+    let (rows, fan_in, width) = (output.rows(), site.fan_in(), site.output.width());
+    for member in 0..output.members {
+        let weight = weights.of(member, site.offset, width * fan_in);
+        let x = &inputs.data[member * rows * fan_in..(member + 1) * rows * fan_in];
+        let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
+        device::product(z, View::new(x, rows, fan_in), View::new(weight, width, fan_in).transposed(), false);
+        if bias {
+            device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
+        }
+    }
+}
+
+/// Gradients of the weights and the bias; then, where it is needed, the gradient of every row, in place of the row.
+pub(super) fn weigh_rows_back<S: Scalar>(
+    site: &Site,
+    weights: Weights<S>,
+    inputs: &mut Batch<S>,
+    gradient: &Batch<S>,
+    gradients: &mut [S],
+    bias: bool,
+    need_input: bool,
+) {
+    let (rows, fan_in, width) = (gradient.rows(), site.fan_in(), site.output.width());
+    for member in 0..gradient.members {
+        let x = &mut inputs.data[member * rows * fan_in..(member + 1) * rows * fan_in];
+        let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
+        let start = member * weights.stride + site.offset;
+        let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
+        device::product(
+            to_weight,
+            View::new(dz, rows, width).transposed(),
+            View::new(x, rows, fan_in),
+            false,
+        );
+        if bias {
+            device::cpu::column_sums(&mut rest[..width], dz, false);
+        }
+        if need_input {
+            let weight = weights.of(member, site.offset, width * fan_in);
+            device::product(x, View::new(dz, rows, width), View::new(weight, width, fan_in), false);
+        }
+    }
+}
+
 /// What theory does with a sum over fan-in inputs: $K' = C_b + C_W K$, $\Theta' = \lambda_b + \lambda_W K + C_W \Theta$.
 ///
 /// `kernel` holds the (position-averaged, for convolution) moments of the inputs.
@@ -111,21 +163,7 @@ impl LayerRule for Dense {
         _: &mut dyn Watch<S>,
     ) -> Batch<S> {
         let mut output = tape.take(input.members, input.samples, &site.output);
-        let (rows, fan_in, width) = (input.rows(), site.input.width(), self.width);
-        for member in 0..input.members {
-            let weight = weights.of(member, site.offset, width * fan_in);
-            let x = &input.data[member * rows * fan_in..(member + 1) * rows * fan_in];
-            let z = &mut output.data[member * rows * width..(member + 1) * rows * width];
-            device::product(
-                z,
-                View::new(x, rows, fan_in),
-                View::new(weight, width, fan_in).transposed(),
-                false,
-            );
-            if self.bias {
-                device::cpu::bias_rows(z, weights.of(member, site.offset + width * fan_in, width));
-            }
-        }
+        weigh_rows(site, weights, &input, &mut output, self.bias);
         tape.save(input);
         output
     }
@@ -140,34 +178,10 @@ impl LayerRule for Dense {
         _: &mut dyn Watch<S>,
         need_input: bool,
     ) -> Batch<S> {
-        let input = tape.recall();
-        let (rows, fan_in, width) = (input.rows(), site.input.width(), self.width);
-        for member in 0..input.members {
-            let x = &input.data[member * rows * fan_in..(member + 1) * rows * fan_in];
-            let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
-            let start = member * weights.stride + site.offset;
-            let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
-            device::product(
-                to_weight,
-                View::new(dz, rows, width).transposed(),
-                View::new(x, rows, fan_in),
-                false,
-            );
-            if self.bias {
-                device::cpu::column_sums(&mut rest[..width], dz, false);
-            }
-        }
-        // The saved input has the shape of the gradient that leaves: use its memory again.
-        let mut out = input;
-        if need_input {
-            for member in 0..out.members {
-                let weight = weights.of(member, site.offset, width * fan_in);
-                let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
-                let dx = &mut out.data[member * rows * fan_in..(member + 1) * rows * fan_in];
-                device::product(dx, View::new(dz, rows, width), View::new(weight, width, fan_in), false);
-            }
-        }
+        // The saved input has the shape of the gradient that leaves: its memory is used again.
+        let mut input = tape.recall();
+        weigh_rows_back(site, weights, &mut input, &gradient, gradients, self.bias, need_input);
         tape.give(gradient);
-        out
+        input
     }
 }
