@@ -15,6 +15,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("carnot-report", 0),
     ("carnot-net", 1),
     ("carnot-theory", 2),
+    ("carnot-kernel", 2),
     ("carnot-sim", 2),
     ("carnot-lab", 3),
     ("carnot", 4),
