@@ -45,8 +45,14 @@ impl Case {
         Stream::new(1, "bench", &[]).fill_normal(&mut inputs, 1.0);
         let labels = (0..samples).map(|i| (i % 10) as u32).collect();
         let targets = Targets::Classes { labels, classes: 10 };
-        let data =
-            Dataset { name: "noise".into(), shape: vec![width], inputs, targets, source: String::new() };
+        let data = Dataset {
+            name: "noise".into(),
+            shape: vec![width],
+            inputs,
+            targets,
+            exact: Default::default(),
+            source: String::new(),
+        };
         Case { name, plan, init, data, members, batch, steps }
     }
 

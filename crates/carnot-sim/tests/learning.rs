@@ -134,6 +134,7 @@ fn full_batch_gradient_descent_on_a_linear_network_follows_its_closed_form() {
         shape: vec![1],
         inputs,
         targets: Targets::Values { values, width: 1 },
+        exact: Default::default(),
         source: String::new(),
     };
     let data = (set(vec![2.0], vec![1.0]), set(vec![1.0], vec![0.0]));

@@ -93,6 +93,11 @@ impl<'a> Source<'a> {
         if values.try_reserve_exact(count).is_err() {
             return Err(self.too_large(layout, count as u64 * 4));
         }
+        let keeps = layout.element == Element::F64;
+        let (mut exact, mut loses) = (Vec::new(), false);
+        if exact.try_reserve_exact(if keeps { count } else { 0 }).is_err() {
+            return Err(self.too_large(layout, count as u64 * 12));
+        }
         let shape: Vec<usize> = layout.dimensions.iter().map(|&side| side as usize).collect();
         let width = shape.iter().skip(1).product::<usize>().max(1);
         let path = self.path.clone();
@@ -103,21 +108,31 @@ impl<'a> Source<'a> {
         };
         if layout.fortran && shape.len() > 1 {
             values.resize(count, 0.0);
+            exact.resize(if keeps { count } else { 0 }, 0.0);
             let mut order = Order::column_major(&shape);
             self.decode(layout, bytes, |value| {
                 let position = order.advance();
                 let x = value as f32;
                 values[position] = x;
+                if keeps {
+                    exact[position] = value;
+                    loses |= f64::from(x) != value;
+                }
                 if x.is_finite() { Ok(()) } else { Err(not_finite(position, value)) }
             })?;
         } else {
             self.decode(layout, bytes, |value| {
                 let x = value as f32;
                 values.push(x);
+                if keeps {
+                    exact.push(value);
+                    loses |= f64::from(x) != value;
+                }
                 if x.is_finite() { Ok(()) } else { Err(not_finite(values.len() - 1, value)) }
             })?;
         }
-        Ok(Array { name: layout.name.clone(), shape, values, is_whole: layout.element.is_whole() })
+        let exact = loses.then_some(exact);
+        Ok(Array { name: layout.name.clone(), shape, values, exact, is_whole: layout.element.is_whole() })
     }
 
     /// That nothing follows the array; for gzip this also checks the sum at its end.
@@ -140,7 +155,8 @@ impl<'a> Source<'a> {
             return Err(DataError::Truncated { path, at: layout.at(), needed: bytes, present: self.bound });
         }
         let count = bytes / layout.element.size();
-        let needed = count.saturating_mul(4).max(bytes);
+        let each = if layout.element == Element::F64 { 12 } else { 4 };
+        let needed = count.saturating_mul(each).max(bytes);
         if needed > self.limit || usize::try_from(needed).is_err() {
             return Err(self.too_large(layout, needed));
         }
@@ -251,6 +267,8 @@ pub(super) struct Array {
     pub name: String,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
+    /// In double precision, where single precision loses digits.
+    pub exact: Option<Vec<f64>>,
     /// Stored as integers.
     pub is_whole: bool,
 }

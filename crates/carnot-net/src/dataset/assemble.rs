@@ -5,7 +5,7 @@ use std::path::Path;
 use super::array::Array;
 use super::error::{At, DataError, LabelFault, nearest};
 use super::options::{Options, Task};
-use super::set::{Dataset, Targets};
+use super::set::{Dataset, Exact, Targets};
 
 /// Labels must be below this. Chosen: the largest public label sets have 22 thousand classes; a label in the millions is
 /// an identifier, and a network with that many outputs would be built from a mistake.
@@ -49,15 +49,20 @@ pub(super) fn assemble(
     if shape.is_empty() {
         shape.push(1);
     }
+    let mut exact = Exact { inputs: inputs.exact, values: None };
     let targets = match targets {
         None => Targets::None,
-        Some(targets) => {
+        Some(mut targets) => {
             check_count(path, samples, &targets)?;
+            exact.values = targets.exact.take();
             to_targets(path, targets, options.task)?
         }
     };
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
-    Ok(Dataset { name, shape, inputs: inputs.values, targets, source })
+    if !matches!(targets, Targets::Values { .. }) {
+        exact.values = None;
+    }
+    Ok(Dataset { name, shape, inputs: inputs.values, targets, exact, source })
 }
 
 fn check_count(path: &Path, samples: usize, targets: &Array) -> Result<(), DataError> {

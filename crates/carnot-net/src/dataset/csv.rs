@@ -54,7 +54,7 @@ struct Table {
     path: PathBuf,
     limit: u64,
     cells: usize,
-    values: Vec<f32>,
+    values: Vec<f64>,
     /// Column of the targets, from zero, if known before the end.
     label: Option<usize>,
     /// The targets were named, so that they cannot be taken for inputs.
@@ -93,7 +93,7 @@ impl Table {
             let (path, line) = (self.path.clone(), record.line);
             return Err(DataError::Ragged { path, line, expected: self.cells, found });
         }
-        let needed = (self.values.len() as u64 + found as u64) * 4;
+        let needed = (self.values.len() as u64 + found as u64) * 12;
         if needed > self.limit || self.values.try_reserve(found).is_err() {
             let (path, at) = (self.path.clone(), At::Line(record.line));
             return Err(DataError::TooLarge { path, at, needed, limit: self.limit });
@@ -120,7 +120,7 @@ impl Table {
         }
     }
 
-    fn number(&mut self, record: &Record, column: usize, cell: &[u8]) -> Result<f32, DataError> {
+    fn number(&mut self, record: &Record, column: usize, cell: &[u8]) -> Result<f64, DataError> {
         let at = At::Cell { line: record.line, column: column + 1 };
         let is_label = self.label == Some(column);
         if let Some(texts) = self.texts.as_mut().filter(|_| is_label && !cell.is_empty()) {
@@ -130,7 +130,7 @@ impl Table {
                 let fault = LabelFault::TooLarge { label: f64::from(class), limit: LABEL_LIMIT };
                 return Err(DataError::Label { path: self.path.clone(), at, fault });
             }
-            return Ok(class as f32);
+            return Ok(f64::from(class));
         }
         let Some(value) = number(cell) else {
             return Err(not_number(&self.path, record.line, column, &record.cells));
@@ -142,7 +142,7 @@ impl Table {
         if is_label && self.is_strict {
             to_label(single).map_err(|fault| DataError::Label { path: self.path.clone(), at, fault })?;
         }
-        Ok(single)
+        Ok(value)
     }
 
     /// Parts targets from inputs, in place.
@@ -166,10 +166,10 @@ impl Table {
             None => format!("{}, no targets", self.path.display()),
         };
         self.values.shrink_to_fit();
-        let inputs = Array { name: String::new(), shape, values: self.values, is_whole: false };
+        let inputs = array(String::new(), shape, self.values, false);
         let name = column.map(called).unwrap_or_default();
         let is_whole = self.texts.is_some();
-        let targets = targets.map(|values| Array { name, shape: vec![rows], values, is_whole });
+        let targets = targets.map(|values| array(name, vec![rows], values, is_whole));
         // A text column stays classes whatever the task says: texts are not values.
         let task = if is_whole { Task::Classes } else { options.task };
         let mut data = assemble(&self.path, inputs, targets, &Options { task, ..options.clone() }, source)?;
@@ -186,7 +186,7 @@ impl Table {
     /// The last column, if it looks like labels: whole numbers from 0, few different ones, each twice on average.
     fn guess(&self) -> Option<usize> {
         let last = self.cells - 1;
-        let column: Vec<f32> = self.values.iter().skip(last).step_by(self.cells).copied().collect();
+        let column: Vec<f32> = self.values.iter().skip(last).step_by(self.cells).map(|&x| x as f32).collect();
         let mut different: Vec<u32> = column.iter().map(|value| value.to_bits()).collect();
         different.sort_unstable();
         different.dedup();
@@ -195,7 +195,7 @@ impl Table {
     }
 
     /// Removes a column from the values and returns it.
-    fn take(&mut self, column: usize) -> Vec<f32> {
+    fn take(&mut self, column: usize) -> Vec<f64> {
         let (mut taken, mut kept) = (Vec::with_capacity(self.values.len() / self.cells), 0);
         for index in 0..self.values.len() {
             let value = self.values[index];
@@ -322,6 +322,13 @@ fn names(
         is_text(cell) && second.and_then(|second| second.get(*column)).is_none_or(|below| !is_text(below))
     });
     stray.map_or(Ok(None), |(column, _)| Err(column))
+}
+
+/// Numbers in single precision, and in double where that loses digits.
+fn array(name: String, shape: Vec<usize>, exact: Vec<f64>, is_whole: bool) -> Array {
+    let values: Vec<f32> = exact.iter().map(|&x| x as f32).collect();
+    let loses = values.iter().zip(&exact).any(|(&x, &value)| f64::from(x) != value);
+    Array { name, shape, values, exact: loses.then_some(exact), is_whole }
 }
 
 fn number(cell: &[u8]) -> Option<f64> {

@@ -21,7 +21,7 @@ use std::io::Read;
 use super::assemble::classes;
 use super::error::DataError;
 use super::options::Options;
-use super::set::Dataset;
+use super::set::{Dataset, Exact};
 
 const SAMPLES: usize = 1797;
 const PIXELS: usize = 64;
@@ -38,6 +38,7 @@ pub fn digits(_: &Options) -> Result<Dataset, DataError> {
         shape: vec![PIXELS],
         inputs: pixels.iter().map(|&pixel| f32::from(pixel) / 16.0).collect(),
         targets: classes(labels.iter().map(|&label| u32::from(label)).collect()),
+        exact: Exact::default(),
         source: "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak, UCI 1998, CC BY 4.0), test set, as \
                  distributed with scikit-learn (BSD-3-Clause)"
             .into(),

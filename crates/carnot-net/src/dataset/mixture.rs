@@ -4,7 +4,7 @@ use carnot_math::random::Stream;
 
 use super::error::DataError;
 use super::options::Options;
-use super::set::{Dataset, Targets};
+use super::set::{Dataset, Exact, Targets};
 
 /// Samples around random class centres.
 ///
@@ -47,6 +47,7 @@ pub fn mixture(options: &Options) -> Result<Dataset, DataError> {
         shape: vec![width],
         inputs,
         targets: Targets::Classes { labels, classes },
+        exact: Exact::default(),
         source: format!(
             "generated: {classes} Gaussian classes, separation {separation}, seed {}",
             options.seed

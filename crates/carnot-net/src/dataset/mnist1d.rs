@@ -10,7 +10,7 @@ use carnot_math::random::Stream;
 
 use super::error::DataError;
 use super::options::Options;
-use super::set::{Dataset, Targets};
+use super::set::{Dataset, Exact, Targets};
 
 const CLASSES: usize = 10;
 const POINTS: usize = 12;
@@ -70,6 +70,7 @@ pub fn mnist1d(options: &Options) -> Result<Dataset, DataError> {
         shape: vec![LENGTH],
         inputs,
         targets: Targets::Classes { labels, classes: CLASSES },
+        exact: Exact::default(),
         source: format!(
             "generated after Greydanus & Kobak, arXiv:2011.14439, own templates, seed {}",
             options.seed

@@ -43,7 +43,7 @@ pub use error::{At, DataError, LabelFault};
 pub use open::open;
 pub use options::{Options, Part, Task, Teacher};
 pub use scaling::Scaling;
-pub use set::{Dataset, Targets};
+pub use set::{Dataset, Exact, Targets};
 
 /// A data set that has a name.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use carnot_math::random::Stream;
 
 use super::error::DataError;
 use super::options::{Options, Task};
-use super::set::{Dataset, Targets};
+use super::set::{Dataset, Exact, Targets};
 
 /// Random signs, and the product of k of them at places drawn from the seed.
 ///
@@ -48,5 +48,12 @@ pub fn parity(options: &Options) -> Result<Dataset, DataError> {
         shown.join(", "),
         options.seed
     );
-    Ok(Dataset { name: "parity".into(), shape: vec![width], inputs, targets, source })
+    Ok(Dataset {
+        name: "parity".into(),
+        shape: vec![width],
+        inputs,
+        targets,
+        exact: Exact::default(),
+        source,
+    })
 }

@@ -1,5 +1,7 @@
 //! The scale of the inputs. Theory starts from the kernel of the input layer, x·x/n₀, so it must be known.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,14 +45,18 @@ impl Dataset {
     }
 
     fn scale_to_unit(&mut self) -> Result<(), DataError> {
-        let low = self.inputs.iter().copied().fold(f32::INFINITY, f32::min);
-        let high = self.inputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let range = f64::from(high) - f64::from(low);
-        self.shift_and_divide(f64::from(low), range)
+        let (low, high) = match &self.exact.inputs {
+            Some(inputs) => extremes(inputs.iter().copied()),
+            None => extremes(self.inputs.iter().map(|&x| f64::from(x))),
+        };
+        self.shift_and_divide(low, high - low)
     }
 
     fn scale_to_standard(&mut self) -> Result<(), DataError> {
-        let (mean, deviation) = moments(self.inputs.iter().copied());
+        let (mean, deviation) = match &self.exact.inputs {
+            Some(inputs) => moments(inputs.iter().copied()),
+            None => moments(self.inputs.iter().map(|&x| f64::from(x))),
+        };
         self.shift_and_divide(mean, deviation)
     }
 
@@ -58,24 +64,30 @@ impl Dataset {
         let (width, constant) = (self.width(), self.constant());
         let mut changes = false;
         for column in 0..width {
-            let (mean, deviation) = moments(self.inputs.iter().skip(column).step_by(width).copied());
+            let (mean, deviation) = match &self.exact.inputs {
+                Some(inputs) => moments(inputs.iter().skip(column).step_by(width).copied()),
+                None => moments(self.inputs.iter().skip(column).step_by(width).map(|&x| f64::from(x))),
+            };
             let factor = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
             changes |= deviation > 0.0;
-            for x in self.inputs.iter_mut().skip(column).step_by(width) {
-                *x = ((f64::from(*x) - mean) * factor) as f32;
-            }
+            self.change(column..usize::MAX, width, |x| (x - mean) * factor);
         }
         if changes { Ok(()) } else { Err(constant) }
     }
 
     fn scale_to_sphere(&mut self) -> Result<(), DataError> {
         let (name, width) = (self.name.clone(), self.width());
-        for (sample, row) in self.inputs.chunks_exact_mut(width).enumerate() {
-            let square: f64 = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / width as f64;
-            if square == 0.0 {
+        for sample in 0..self.len() {
+            let places = sample * width..(sample + 1) * width;
+            let sum: f64 = match &self.exact.inputs {
+                Some(inputs) => inputs[places.clone()].iter().map(|x| x * x).sum(),
+                None => self.inputs[places.clone()].iter().map(|&x| f64::from(x) * f64::from(x)).sum(),
+            };
+            if sum == 0.0 {
                 return Err(DataError::ZeroSample { name, sample: sample + 1 });
             }
-            row.iter_mut().for_each(|x| *x = (f64::from(*x) / square.sqrt()) as f32);
+            let norm = (sum / width as f64).sqrt();
+            self.change(places, 1, |x| x / norm);
         }
         Ok(())
     }
@@ -84,8 +96,24 @@ impl Dataset {
         if divisor <= 0.0 {
             return Err(self.constant());
         }
-        self.inputs.iter_mut().for_each(|x| *x = ((f64::from(*x) - shift) / divisor) as f32);
+        self.change(0..usize::MAX, 1, |x| (x - shift) / divisor);
         Ok(())
+    }
+
+    /// Changes every `step`-th input of `places`, in double precision where it is kept.
+    fn change(&mut self, places: Range<usize>, step: usize, to: impl Fn(f64) -> f64) {
+        let count = places.end.saturating_sub(places.start);
+        let inputs = self.inputs[places.start..].iter_mut().take(count).step_by(step);
+        match &mut self.exact.inputs {
+            None => inputs.for_each(|x| *x = to(f64::from(*x)) as f32),
+            Some(exact) => {
+                let exact = exact[places.start..].iter_mut().take(count).step_by(step);
+                for (x, exact) in inputs.zip(exact) {
+                    *exact = to(*exact);
+                    *x = *exact as f32;
+                }
+            }
+        }
     }
 
     fn constant(&self) -> DataError {
@@ -93,24 +121,29 @@ impl Dataset {
     }
 }
 
+fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+}
+
 /// Mean and standard deviation (dividing by the count), in two passes so that a large mean costs no digits.
 ///
 /// Values that are all equal give a deviation of exactly zero, whatever the mean rounds to.
-fn moments(values: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let first = values.clone().next().unwrap_or(0.0);
     if values.clone().all(|x| x == first) {
-        return (f64::from(first), 0.0);
+        return (first, 0.0);
     }
     let count = values.clone().count() as f64;
-    let mean = values.clone().map(f64::from).sum::<f64>() / count;
-    let variance = values.map(|x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    let mean = values.clone().sum::<f64>() / count;
+    let variance = values.map(|x| (x - mean).powi(2)).sum::<f64>() / count;
     (mean, variance.sqrt())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Targets;
+
+    use crate::dataset::{Exact, Targets};
 
     fn set(inputs: &[f32], width: usize) -> Dataset {
         Dataset {
@@ -118,6 +151,7 @@ mod tests {
             shape: vec![width],
             inputs: inputs.to_vec(),
             targets: Targets::None,
+            exact: Exact::default(),
             source: String::new(),
         }
     }
@@ -142,6 +176,19 @@ mod tests {
         let sphere = scaled(Scaling::Sphere);
         for index in 0..3 {
             assert!((sphere.sample(index).iter().map(|x| x * x).sum::<f32>() / 2.0 - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn digits_beyond_single_precision_survive_every_scaling() {
+        let exact = [1.0 / 3.0, -0.1, 2.0 / 7.0, 0.7];
+        for scaling in [Scaling::None, Scaling::Unit, Scaling::Standard, Scaling::Columns, Scaling::Sphere] {
+            let mut data = set(&exact.map(|x| x as f32), 2);
+            data.exact.inputs = Some(exact.to_vec());
+            data.standardize(scaling).unwrap();
+            let exact = data.exact_inputs();
+            assert!(exact.iter().zip(&data.inputs).all(|(e, x)| *e as f32 == *x), "{scaling:?}");
+            assert!(exact.iter().zip(&data.inputs).any(|(e, x)| *e != f64::from(*x)), "{scaling:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use carnot_math::random::Stream;
 
 use super::error::{At, DataError};
 
-/// Samples with or without targets, all in memory, single precision.
+/// Samples with or without targets, all in memory, in single precision; in double too where the source has more digits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Name in the table, or the file's name.
@@ -15,8 +15,20 @@ pub struct Dataset {
     pub inputs: Vec<f32>,
     /// What is to be learned.
     pub targets: Targets,
+    /// What single precision cannot hold.
+    pub exact: Exact,
     /// Where it comes from, under which licence, and what was decided when reading it.
     pub source: String,
+}
+
+/// The same numbers in double precision, kept only where a source has digits that single precision loses: training never
+/// asks for them, kernels do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Exact {
+    /// `[samples, shape..]`
+    pub inputs: Option<Vec<f64>>,
+    /// `[samples, width]` of [`Targets::Values`].
+    pub values: Option<Vec<f64>>,
 }
 
 /// What is to be learned.
@@ -78,6 +90,20 @@ impl Dataset {
     /// Numbers in one sample, n₀: the product of the shape.
     pub fn width(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// All inputs in double precision, with every digit that the source had.
+    pub fn exact_inputs(&self) -> Vec<f64> {
+        match &self.exact.inputs {
+            Some(inputs) => inputs.clone(),
+            None => self.inputs.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// Targets that are values, in double precision, with every digit that the source had; `None` for other targets.
+    pub fn exact_values(&self) -> Option<Vec<f64>> {
+        let Targets::Values { values, .. } = &self.targets else { return None };
+        Some(self.exact.values.clone().unwrap_or_else(|| values.iter().map(|&y| f64::from(y)).collect()))
     }
 
     /// One sample, `[width]`.
@@ -215,6 +241,11 @@ impl Dataset {
         let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
         self.shape.iter().for_each(|&side| add(side as u64));
         self.inputs.iter().for_each(|x| add(u64::from(x.to_bits())));
+        [&self.exact.inputs, &self.exact.values]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .for_each(|x| add(x.to_bits()));
         match &self.targets {
             Targets::None => add(0),
             Targets::Classes { labels, classes } => {
@@ -235,6 +266,10 @@ impl Dataset {
             shape: self.shape.clone(),
             inputs: pick_rows(&self.inputs, self.width(), indices),
             targets: self.targets.pick(indices),
+            exact: Exact {
+                inputs: self.exact.inputs.as_ref().map(|all| pick_rows(all, self.width(), indices)),
+                values: self.exact.values.as_ref().map(|all| pick_rows(all, self.targets.outputs(), indices)),
+            },
             source: self.source.clone(),
         }
     }
@@ -259,7 +294,7 @@ impl Dataset {
     }
 }
 
-fn pick_rows(values: &[f32], width: usize, indices: &[usize]) -> Vec<f32> {
+fn pick_rows<T: Copy>(values: &[T], width: usize, indices: &[usize]) -> Vec<T> {
     let mut rows = Vec::with_capacity(indices.len() * width);
     indices.iter().for_each(|&index| rows.extend_from_slice(&values[index * width..][..width]));
     rows

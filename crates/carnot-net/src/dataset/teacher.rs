@@ -4,7 +4,7 @@ use carnot_math::random::Stream;
 
 use super::error::DataError;
 use super::options::{Options, Task, Teacher};
-use super::set::{Dataset, Targets};
+use super::set::{Dataset, Exact, Targets};
 
 /// Hidden units of the teacher. Chosen: enough to be no linear function, few enough to be learned.
 const HIDDEN: usize = 16;
@@ -54,7 +54,14 @@ pub fn teacher(options: &Options) -> Result<Dataset, DataError> {
     };
     let unit = if options.teacher == Teacher::Tanh { "tanh" } else { "relu" };
     let source = format!("generated: {width}-{HIDDEN}-{outputs} {unit} teacher, seed {}", options.seed);
-    Ok(Dataset { name: "teacher".into(), shape: vec![width], inputs, targets, source })
+    Ok(Dataset {
+        name: "teacher".into(),
+        shape: vec![width],
+        inputs,
+        targets,
+        exact: Exact::default(),
+        source,
+    })
 }
 
 fn dot(weights: &[f64], inputs: &[f32]) -> f64 {

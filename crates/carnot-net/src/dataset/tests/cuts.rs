@@ -74,7 +74,7 @@ proptest! {
     fn cuts_keep_inputs_and_targets_together(labels in prop::collection::vec(0_u32..5, 1..60), n in 0_usize..70, seed: u64) {
         let inputs = labels.iter().map(|&label| label as f32).collect();
         let (name, source, shape) = (String::new(), String::new(), vec![1]);
-        let data = Dataset { name, shape, inputs, targets: Targets::Classes { labels, classes: 5 }, source };
+        let data = Dataset { name, shape, inputs, targets: Targets::Classes { labels, classes: 5 }, exact: Default::default(), source };
         let (train, test) = data.split(0.3, seed).unwrap();
         for part in [data.probe(n, seed), train, test] {
             let Targets::Classes { labels, .. } = &part.targets else { panic!("classes") };

@@ -196,3 +196,16 @@ fn a_large_file_is_cut_to_a_balanced_part() {
     assert_eq!(data.class_counts(), [50, 50]);
     assert!((data.mean_square() - 1.0).abs() < 1e-6);
 }
+
+#[test]
+fn double_precision_keeps_all_its_digits() {
+    let numbers = [1.0 / 3.0, 0.5, -2.0 / 7.0, 1e-9];
+    let data: Vec<u8> = numbers.iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
+    let file = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2), }", &data);
+    let folder = Folder::new();
+    assert_eq!(open_raw(&folder.write("x.npy", file)).unwrap().exact_inputs(), numbers);
+    let [a, b, c, d] = numbers;
+    let text = format!("a,b,c\n{a:?},{b:?},1.5\n{c:?},{d:?},2.25\n");
+    let columns = open_raw(&folder.write("x.csv", text)).unwrap().exact_inputs();
+    assert_eq!([columns[0], columns[1], columns[3], columns[4]], numbers);
+}

@@ -363,8 +363,8 @@ fn a_broken_table_is_refused_with_line_and_column() {
     assert_eq!(text, "a.csv has no column `3`");
     let (_, text) = error_of("a.csv", "prize,b\n3,4\n", &Options { label: Some("price".into()), ..raw() });
     assert_eq!(text, "a.csv has no column `price`; a similar name is `prize`");
-    let (_, text) = error_of("a.csv", "1,2\n3,4\n", &Options { limit_bytes: 12, ..raw() });
-    assert_eq!(text, "a.csv:2 needs 16 bytes in memory, above the limit of 12");
+    let (_, text) = error_of("a.csv", "1,2\n3,4\n", &Options { limit_bytes: 36, ..raw() });
+    assert_eq!(text, "a.csv:2 needs 48 bytes in memory, above the limit of 36");
     let long = format!("1,{}\n2,3\n", "x".repeat(1000));
     let (_, text) = error_of("a.csv", long, &raw());
     assert_eq!(text, format!("a.csv:1:2: {:?} is not a number", "x".repeat(40)));
