@@ -1,4 +1,8 @@
 //! Dense linear algebra in double precision on row-major slices: a thin layer over faer, on one thread.
+//!
+//! [`large`] holds the decompositions that use every core.
+
+pub mod large;
 
 use std::sync::Once;
 
