@@ -7,6 +7,7 @@
 //! * spatial: convolutions, whose layers mix the pairs of positions of one pair of samples;
 //! * general: everything else, by the rules of `carnot-net` over all samples together.
 
+pub mod dual;
 pub mod engine;
 pub mod error;
 mod general;

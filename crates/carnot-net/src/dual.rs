@@ -137,6 +137,19 @@ impl<'a> Dual<'a> {
         Ok(slopes.sum::<f64>() / variances.len() as f64)
     }
 
+    /// ⟨σ⟩, ⟨σ²⟩ and ⟨σ′²⟩ at each of the given variances, in their order.
+    ///
+    /// # Errors
+    /// [`Unknown::Average`] when an average does not converge.
+    pub fn single_averages(&self, variances: &[f64]) -> Result<Vec<[f64; 3]>, Unknown> {
+        let known = self.singles(variances, false, false)?;
+        let of = |variance: &f64| {
+            let single = &known[&variance.to_bits()];
+            [single.mean, single.square, single.slope_square]
+        };
+        Ok(variances.iter().map(of).collect())
+    }
+
     /// The kernel after the activation; the one that enters must be Gaussian.
     ///
     /// # Errors
