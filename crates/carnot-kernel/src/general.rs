@@ -20,7 +20,7 @@ pub(crate) fn matrices(
     data.extend(second.iter().flat_map(|second| second.data));
     let samples = first.samples + second.map_or(0, |second| second.samples);
     let inputs = Kernel::of_inputs(&data, samples, plan.input.positions(), plan.positions(), options.tangent);
-    let theory = Theory { init, rate };
+    let theory = Theory::new(init, rate);
     let sites = plan.all();
     let mut last = None;
     for (site, kernel) in sites.iter().zip(plan.propagate(inputs, &theory)) {

@@ -126,7 +126,7 @@ mod tests {
         let init = vec![LayerInit::normal(1.2, 0.05); 10];
         let mut gram = Gram::zeros(1, 1, plan.positions());
         gram.variance[0] = 0.8;
-        let layers = forecast(&plan, &Theory { init: &init, rate: &[] }, &Kernel::of_gram(gram, false));
+        let layers = forecast(&plan, &Theory::new(&init, &[]), &Kernel::of_gram(gram, false));
         let own = rates(&plan, &init, &layers).expect("a dense stack").layers;
         let stack = Stack::uniform(&activation.formula, 10, Scales::new(1.2, 0.05));
         let expect = equalizing_rates(&stack, 0.8, Rates { lambda_w: 1.0, lambda_b: 1.0 }).expect("known");

@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod layers;
 pub mod network;
 pub mod observables;
+pub mod parametrization;
 pub mod plan;
 pub mod profile;
 pub mod reading;

@@ -7,7 +7,7 @@ use crate::kernel::{Kernel, Positions};
 use crate::layers::{Layer, LayerRule, Parameter};
 use crate::network::Network;
 use crate::shape::Shape;
-use crate::tape::{Tape, Watch};
+use crate::tape::{Mode, Tape, Watch};
 use carnot_math::scalar::Scalar;
 
 /// Most layers, and most parameters, that a plan accepts.
@@ -34,11 +34,26 @@ pub struct Site {
     pub offset: usize,
     /// Number of this layer among the layers with initialised weights; index into `&[LayerInit]`.
     pub weighted: Option<usize>,
-    /// Layers inside a residual block.
+    /// Layers inside, arm after arm.
     pub inside: Vec<Site>,
+    /// Number of sites of `inside` that each arm holds; empty for a layer with nothing inside.
+    pub arms: Vec<usize>,
 }
 
 impl Site {
+    /// The sites of each arm.
+    #[must_use]
+    pub fn arm_sites(&self) -> Vec<&[Site]> {
+        let mut rest = &self.inside[..];
+        let mut all = Vec::new();
+        for &len in &self.arms {
+            let (arm, after) = rest.split_at(len);
+            all.push(arm);
+            rest = after;
+        }
+        all
+    }
+
     /// Fan-in of the weights, 0 for a layer without.
     #[must_use]
     pub fn fan_in(&self) -> usize {
@@ -66,6 +81,16 @@ pub struct Theory<'a> {
     pub init: &'a [LayerInit],
     /// One per weighted layer; empty when no tangent kernel is wanted.
     pub rate: &'a [LayerRate],
+    /// Whether dropout acts: it does in the network as trained, not in the network as used.
+    pub mode: Mode,
+}
+
+impl<'a> Theory<'a> {
+    /// Theory of the network as used, with dropout off.
+    #[must_use]
+    pub fn new(init: &'a [LayerInit], rate: &'a [LayerRate]) -> Theory<'a> {
+        Theory { init, rate, mode: Mode::Evaluate }
+    }
 }
 
 /// Parameters (or gradients) of a block of members, `[members, parameters]`.
@@ -290,7 +315,10 @@ impl Builder {
             return Err(NetworkError::TooLarge { count: self.index as f64, what: "layers", limit });
         }
         let name = self.name(named);
-        let output = named.layer.shape(&name, input)?;
+        let arms = named.layer.arms(&name, input);
+        let alone = arms.is_empty();
+        let mut output = if alone { named.layer.shape(&name, input)? } else { input.clone() };
+        named.layer.chosen().check(&name)?;
         let parameters = named.layer.parameters(input);
         let offset = self.parameters;
         self.parameters += parameters.iter().map(|p| p.len() as f64).sum::<f64>();
@@ -302,10 +330,18 @@ impl Builder {
             self.weighted += 1;
             self.weighted - 1
         });
-        let (inside, after) = self.sites(named.layer.block(), input)?;
-        named.layer.check_block(&name, input, &after)?;
+        let (mut inside, mut lengths, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for arm in arms {
+            let (sites, shape) = self.sites(&arm.layers, &arm.input)?;
+            lengths.push(sites.len());
+            after.push(shape);
+            inside.extend(sites);
+        }
+        if !alone {
+            output = named.layer.joined(&name, input, &after)?;
+        }
         let (layer, input, offset) = (named.layer.clone(), input.clone(), offset as usize);
-        Ok(Site { index, name, layer, input, output, parameters, offset, weighted, inside })
+        Ok(Site { index, name, layer, input, output, parameters, offset, weighted, inside, arms: lengths })
     }
 
     /// The user's name, made unique by a number when a repeat copies it; else the kind and its number.

@@ -59,7 +59,7 @@ pub fn parse(text: &str, style: &Style) -> Result<Network, NetworkError> {
 }
 
 fn dense(width: usize) -> Named {
-    Layer::Dense(Dense { width, bias: true }).into()
+    Layer::Dense(Dense::of_width(width)).into()
 }
 
 fn activation(style: &Style) -> Vec<Named> {

@@ -104,7 +104,7 @@ fn agrees(
 ) {
     let plan = Plan::new(&Network::from_toml(&network(n)).expect("valid")).expect("valid");
     let init_of_all = vec![init; plan.weighted];
-    let theory = Theory { init: &init_of_all, rate: &[] };
+    let theory = Theory::new(&init_of_all, &[]);
     let kernel = Kernel::of_inputs(inputs, samples, plan.input.positions(), plan.positions(), false);
     let predicted = plan.propagate(kernel, &theory);
     let narrow = sample(&network(n), init, inputs, samples, members);
@@ -268,7 +268,7 @@ fn merged_inputs_keep_their_distance() {
     let plan = Plan::new(&Network::from_toml(network).unwrap()).unwrap();
     let init = vec![LayerInit::normal(1.0 / 3.0, 0.0026); plan.weighted];
     let kernel = Kernel::of_inputs(&inputs(2, 64), 2, 1, Positions::Full, false);
-    let kernels = plan.propagate(kernel, &Theory { init: &init, rate: &[] });
+    let kernels = plan.propagate(kernel, &Theory::new(&init, &[]));
     let distances: Vec<f64> = plan
         .read_sites()
         .iter()

@@ -106,7 +106,7 @@ mod tests {
     use carnot_net::shape::Shape;
 
     fn dense(fan_in: usize, width: usize) -> Plan {
-        let layers = vec![Layer::Dense(Dense { width, bias: true }).into()];
+        let layers = vec![Layer::Dense(Dense::of_width(width)).into()];
         Plan::new(&Network { input: Shape::features(fan_in), layers }).unwrap()
     }
 

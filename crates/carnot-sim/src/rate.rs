@@ -63,7 +63,7 @@ mod tests {
     use carnot_net::shape::Shape;
 
     fn plan() -> Plan {
-        let layer = || Layer::Dense(Dense { width: 3, bias: true }).into();
+        let layer = || Layer::Dense(Dense::of_width(3)).into();
         Plan::new(&Network { input: Shape::features(2), layers: vec![layer(), layer()] }).unwrap()
     }
 

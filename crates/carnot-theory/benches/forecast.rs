@@ -22,7 +22,7 @@ fn forecasts(criterion: &mut Criterion) {
             let mut inputs = vec![0.0; samples * 64];
             Stream::new(1, "bench", &[]).fill_normal(&mut inputs, 1.0);
             let kernel = Kernel::of_inputs(&inputs, samples, 1, plan.positions(), false);
-            let theory = Theory { init: &init, rate: &[] };
+            let theory = Theory::new(&init, &[]);
             let label = format!("20 layers of {name}, {samples} inputs");
             criterion.bench_function(&label, |b| b.iter(|| forecast(&plan, &theory, &kernel)));
         }

@@ -5,7 +5,7 @@ use crate::error::TheoryError;
 use crate::recommend::{Choice, Init, recommended_init};
 use carnot_net::activation::Activation;
 use carnot_net::hyper::{Law, LayerInit, Scheme};
-use carnot_net::layers::Layer;
+use carnot_net::layers::{Layer, LayerRule};
 use carnot_net::plan::{Plan, Site};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -59,7 +59,7 @@ pub fn activations(plan: &Plan) -> Vec<Activation> {
 /// scaled by $1/(R\beta^2)$ for R blocks, so that the signal grows by a factor of order one over all of them
 /// (arXiv:2106.10165 appendix B; the second rule is the usual depth scaling).
 ///
-/// * `c_w`, `c_b`: override the rule for every layer
+/// * `c_w`, `c_b`: override the rule for every layer that does not say its own ([`carnot_net::layers::Chosen`])
 ///
 /// # Errors
 /// [`TheoryError`] when an activation cannot be averaged at all.
@@ -91,6 +91,9 @@ pub fn initial(
                 LayerInit { c_w: init.c_w * scales[at], c_b: init.c_b * scales[at], law }
             }
         };
+        // What a layer says of itself comes first, then what is given for all, then the rule.
+        let own = site.layer.chosen();
+        let (c_w, c_b) = (own.c_w.or(c_w), own.c_b.or(c_b));
         // Explicit variances are drawn from a Gaussian unless the rule asks for orthogonal matrices.
         let law = match (c_w.or(c_b), by_rule.law) {
             (Some(_), Law::Uniform) => Law::Normal,
@@ -168,4 +171,31 @@ fn block_scales(plan: &Plan) -> Vec<f64> {
 
 fn last_weighted(sites: &[Site]) -> Option<usize> {
     sites.iter().rev().find_map(|site| site.weighted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnot_net::network::Network;
+
+    #[test]
+    fn what_a_layer_says_of_itself_comes_before_flags_and_schemes() {
+        let network = "input = [4, 2]\nlayers = [{ conv = 3, c_w = 1.7 }, { act = 'relu' }, { flatten = true }, { dense = 5, c_b = 0.2 }]";
+        let plan = Plan::new(&Network::from_toml(network).unwrap()).unwrap();
+        let check = |scheme, c_w, expect: [(f64, f64); 2]| {
+            let initial = initial(&plan, scheme, c_w, None).unwrap();
+            let found: Vec<_> = initial.layers.iter().map(|layer| (layer.c_w, layer.c_b)).collect();
+            assert_eq!(found, expect, "{scheme:?} {c_w:?}");
+        };
+        check(Scheme::He, None, [(1.7, 0.0), (2.0, 0.2)]);
+        check(Scheme::He, Some(1.1), [(1.7, 0.0), (1.1, 0.2)]);
+        let torch = initial(&plan, Scheme::Torch, None, None).unwrap().layers;
+        assert_eq!((torch[0].law, torch[1].law), (Law::Normal, Law::Normal));
+    }
+
+    #[test]
+    fn a_variance_below_zero_is_refused() {
+        let network = Network::from_toml("input = [4]\nlayers = [{ dense = 5, c_w = -1.0 }]").unwrap();
+        assert!(Plan::new(&network).is_err());
+    }
 }

@@ -150,7 +150,7 @@ impl Experiment for Ensemble {
 
     fn report(spec: &EnsembleSpec, points: &[Point]) -> Result<Report, LabError> {
         let setting = Setting::of(spec)?;
-        let theory = Theory { init: &setting.init, rate: &setting.rate };
+        let theory = Theory::new(&setting.init, &setting.rate);
         let positions = setting.plan.input.positions();
         let inputs =
             Kernel::of_inputs(&setting.inputs, spec.probe, positions, setting.plan.positions(), false);

@@ -125,7 +125,7 @@ impl Side {
     fn of(plan: &Plan, spec: &PredictSpec, init: &InitSettings, words: String) -> Result<Side, LabError> {
         let initial = init.initial(plan)?;
         let rate = vec![LayerRate { lambda_w: spec.lambda_w, lambda_b: spec.lambda_b }; plan.weighted];
-        let theory = Theory { init: &initial.layers, rate: &rate };
+        let theory = Theory::new(&initial.layers, &rate);
         let layers = forecast(plan, &theory, &two_inputs(plan, spec));
         let widths = widths_before(plan);
         let depth = depth(plan, &initial, &layers);

@@ -1,7 +1,7 @@
 //! Convolution over one or two position axes: $z'_{p} = b + \sum_t W_t x_{p+t}$.
 
 use super::dense::{check_width, is_yes, weigh, weigh_rows, weigh_rows_back, weight_and_bias, yes};
-use super::{LayerRule, Parameter};
+use super::{Chosen, LayerRule, Parameter};
 use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::kernel::{Gram, Kernel};
@@ -42,6 +42,12 @@ pub struct Conv {
     /// Whether a bias is added.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
+    /// C_W of this layer, whatever the initialisation scheme says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_w: Option<f64>,
+    /// C_b of this layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_b: Option<f64>,
 }
 
 fn three() -> usize {
@@ -157,6 +163,10 @@ impl LayerRule for Conv {
 
     fn has_weights(&self) -> bool {
         true
+    }
+
+    fn chosen(&self) -> Chosen {
+        Chosen { c_w: self.c_w, c_b: self.c_b }
     }
 
     /// $K'_{pq} = C_b + C_W \frac{1}{|T|}\sum_{t\in T} K_{p+t,q+t}$ (arXiv:1806.05393).

@@ -1,6 +1,6 @@
 //! Dense layer: $z' = b + W x$.
 
-use super::{LayerRule, Parameter, Role};
+use super::{Chosen, LayerRule, Parameter, Role};
 use crate::batch::Batch;
 use crate::error::{LARGEST_WIDTH, NetworkError, Unknown};
 use crate::kernel::Kernel;
@@ -21,6 +21,20 @@ pub struct Dense {
     /// Whether a bias is added.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
+    /// C_W of this layer, whatever the initialisation scheme says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_w: Option<f64>,
+    /// C_b of this layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_b: Option<f64>,
+}
+
+impl Dense {
+    /// A layer with a bias, initialised as the scheme says.
+    #[must_use]
+    pub fn of_width(width: usize) -> Dense {
+        Dense { width, bias: true, c_w: None, c_b: None }
+    }
 }
 
 pub(super) fn yes() -> bool {
@@ -130,6 +144,10 @@ impl LayerRule for Dense {
 
     fn has_weights(&self) -> bool {
         true
+    }
+
+    fn chosen(&self) -> Chosen {
+        Chosen { c_w: self.c_w, c_b: self.c_b }
     }
 
     /// $K' = C_b + C_W K$; squared distances lose the bias: $d' = C_W d$.

@@ -3,14 +3,14 @@
 use super::LayerRule;
 use crate::batch::Batch;
 use crate::error::{NetworkError, Unknown};
-use crate::kernel::Kernel;
+use crate::kernel::{Gram, Kernel};
 use crate::plan::{Site, Theory, Weights};
 use crate::shape::Shape;
 use crate::tape::{Mode, Tape, Watch};
 use carnot_math::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
-/// Dropout; readings and theory see the network in evaluation mode, where it does nothing.
+/// Dropout; readings and theory see the network in evaluation mode, where it does nothing, unless they ask for training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
@@ -28,15 +28,26 @@ impl LayerRule for Dropout {
         Err(NetworkError::Range { layer, key: "dropout", value, range: "0 ≤ p < 1" })
     }
 
-    /// The identity: kernels are those of the network as used.
+    /// The identity in the network as used. In training each value meets its own mask, independent between samples and
+    /// positions, so that only the diagonal changes: $v' = v/(1-p)$, $\Theta'_{aa} = \Theta_{aa}/(1-p)$.
     fn propagate(
         &self,
         _: &Site,
         kernel: Kernel,
-        _: &Theory,
+        theory: &Theory,
         _: &mut Vec<Result<Kernel, Unknown>>,
     ) -> Result<Kernel, Unknown> {
-        Ok(kernel)
+        if theory.mode == Mode::Evaluate || self.probability == 0.0 {
+            return Ok(kernel);
+        }
+        let keep = 1.0 - self.probability;
+        let more = 1.0 / keep - 1.0;
+        let masked = |gram: &Gram| {
+            gram.map(|_, v| v / keep, |a, b, d| d + more * (gram.variance[a] + gram.variance[b]))
+        };
+        let tangent = kernel.tangent.as_ref().map(masked);
+        // A masked Gaussian is a mixture of a Gaussian and zero.
+        Ok(Kernel { forward: masked(&kernel.forward), mean: kernel.mean, gaussian: false, tangent })
     }
 
     fn backward_gain(
@@ -44,9 +55,9 @@ impl LayerRule for Dropout {
         _: &Site,
         _: &Kernel,
         _: &[Result<Kernel, Unknown>],
-        _: &Theory,
+        theory: &Theory,
     ) -> Result<f64, Unknown> {
-        Ok(1.0)
+        Ok(if theory.mode == Mode::Evaluate { 1.0 } else { 1.0 / (1.0 - self.probability) })
     }
 
     fn forward<S: Scalar>(

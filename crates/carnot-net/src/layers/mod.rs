@@ -60,6 +60,44 @@ impl Parameter {
     }
 }
 
+/// Variances that the description of a layer fixes, whatever the initialisation scheme says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// C_W.
+    pub c_w: Option<f64>,
+    /// C_b.
+    pub c_b: Option<f64>,
+}
+
+impl Chosen {
+    /// Refuses variances that are negative or absurd.
+    ///
+    /// # Errors
+    /// [`NetworkError::Range`].
+    pub fn check(self, layer: &str) -> Result<(), NetworkError> {
+        for (key, value) in [("c_w", self.c_w), ("c_b", self.c_b)] {
+            if let Some(value) = value.filter(|value| !(0.0..=1e6).contains(value)) {
+                return Err(NetworkError::Range {
+                    layer: layer.to_string(),
+                    key,
+                    value,
+                    range: "0 … 1000000",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Consecutive layers inside a layer, and the shape that enters them.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// The layers.
+    pub layers: Vec<Named>,
+    /// What enters the first of them.
+    pub input: Shape,
+}
+
 /// Everything Carnot knows about a kind of layer.
 pub trait LayerRule {
     /// Shape that leaves when `input` enters; `name` is for the error.
@@ -83,17 +121,22 @@ pub trait LayerRule {
         self.has_weights()
     }
 
-    /// Layers inside.
-    fn block(&self) -> &[Named] {
-        &[]
+    /// Variances that the description fixes.
+    fn chosen(&self) -> Chosen {
+        Chosen::default()
     }
 
-    /// Checks the shape that leaves the block inside.
+    /// Chains of layers inside, side by side, for a layer called `name`.
+    fn arms(&self, _name: &str, _input: &Shape) -> Vec<Arm> {
+        Vec::new()
+    }
+
+    /// Shape that leaves when `after` leaves the arms inside.
     ///
     /// # Errors
     /// [`NetworkError::Shape`].
-    fn check_block(&self, _name: &str, _input: &Shape, _after: &Shape) -> Result<(), NetworkError> {
-        Ok(())
+    fn joined(&self, name: &str, input: &Shape, _after: &[Shape]) -> Result<Shape, NetworkError> {
+        self.shape(name, input)
     }
 
     /// Which position pairs must enter for `wanted` to leave.
@@ -194,11 +237,14 @@ macro_rules! layers {
             fn is_read(&self) -> bool {
                 match self { $( Layer::$variant(rule) => rule.is_read(), )* }
             }
-            fn block(&self) -> &[Named] {
-                match self { $( Layer::$variant(rule) => rule.block(), )* }
+            fn chosen(&self) -> Chosen {
+                match self { $( Layer::$variant(rule) => rule.chosen(), )* }
             }
-            fn check_block(&self, name: &str, input: &Shape, after: &Shape) -> Result<(), NetworkError> {
-                match self { $( Layer::$variant(rule) => rule.check_block(name, input, after), )* }
+            fn arms(&self, name: &str, input: &Shape) -> Vec<Arm> {
+                match self { $( Layer::$variant(rule) => rule.arms(name, input), )* }
+            }
+            fn joined(&self, name: &str, input: &Shape, after: &[Shape]) -> Result<Shape, NetworkError> {
+                match self { $( Layer::$variant(rule) => rule.joined(name, input, after), )* }
             }
             fn positions(&self, site: &Site, wanted: Positions) -> Positions {
                 match self { $( Layer::$variant(rule) => rule.positions(site, wanted), )* }

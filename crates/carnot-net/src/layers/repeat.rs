@@ -29,10 +29,6 @@ impl LayerRule for Repeat {
         unreachable!("{UNROLLED}")
     }
 
-    fn block(&self) -> &[Named] {
-        &self.block
-    }
-
     fn propagate(
         &self,
         _: &Site,

@@ -1,6 +1,6 @@
 //! Residual block: $z' = \beta f(z) + \gamma z$.
 
-use super::{Layer, LayerRule};
+use super::{Arm, Layer, LayerRule};
 use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::kernel::{Gram, Kernel, Positions};
@@ -62,19 +62,20 @@ impl LayerRule for Residual {
         Ok(input.clone())
     }
 
-    fn block(&self) -> &[Named] {
-        &self.block
+    fn arms(&self, _: &str, input: &Shape) -> Vec<Arm> {
+        vec![Arm { layers: self.block.clone(), input: input.clone() }]
     }
 
     fn is_read(&self) -> bool {
         true
     }
 
-    fn check_block(&self, name: &str, input: &Shape, after: &Shape) -> Result<(), NetworkError> {
-        if input == after {
-            return Ok(());
+    fn joined(&self, name: &str, input: &Shape, after: &[Shape]) -> Result<Shape, NetworkError> {
+        self.shape(name, input)?;
+        if *input == after[0] {
+            return Ok(input.clone());
         }
-        let why = ShapeFault::Skip { from: input.clone(), to: after.clone() };
+        let why = ShapeFault::Skip { from: input.clone(), to: after[0].clone() };
         Err(NetworkError::Shape { layer: name.to_string(), input: input.clone(), why })
     }
 

@@ -242,7 +242,7 @@ impl Setting {
     fn forecast(&self, plan: &Plan, layers: &[carnot_net::hyper::LayerInit]) -> Vec<LayerForecast> {
         let (positions, keep) = (plan.input.positions(), plan.positions());
         let inputs = Kernel::of_inputs(&self.inputs, self.samples, positions, keep, false);
-        forecast(plan, &Theory { init: layers, rate: &[] }, &inputs)
+        forecast(plan, &Theory::new(layers, &[]), &inputs)
     }
 
     fn attempt(
