@@ -5,6 +5,7 @@ use crate::general;
 use crate::matrices::Matrices;
 use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::plan::Plan;
+use carnot_net::tape::Mode;
 
 /// Precision of the arithmetic and of the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -26,11 +27,13 @@ pub struct Options {
     pub tangent: bool,
     /// Largest error of a tabulated average ⟨σσ⟩ relative to √(⟨σ²⟩_a ⟨σ²⟩_b), > 0; closed forms do not use it.
     pub tolerance: f64,
+    /// Whether dropout acts: it does in the network as trained, not in the network as used.
+    pub mode: Mode,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { precision: Precision::F64, tangent: true, tolerance: 1e-10 }
+        Options { precision: Precision::F64, tangent: true, tolerance: 1e-10, mode: Mode::Evaluate }
     }
 }
 
