@@ -159,6 +159,19 @@ fn convolution_with_average_pooling_follows_the_kernel() {
 }
 
 #[test]
+fn windows_of_every_form_follow_the_kernel() {
+    // Rectangular images and filters, even sizes, all three paddings, overlapping averages and sums at the edges.
+    let network = |n: usize| {
+        format!(
+            "input = [5, 4, 2]\nlayers = [{{ conv = {n}, kernel = [2, 3], padding = 'circular' }}, {{ act = 'relu' }}, {{ pool = [2, 3], stride = [1, 2], padding = 'same', normalize_edges = true }},
+             {{ conv = {n}, kernel = [4, 1], stride = [2, 1] }}, {{ act = 'erf' }}, {{ pool = 2, stride = 1, padding = 'circular', reduce = 'sum' }},
+             {{ conv = {n}, kernel = 2, padding = 'valid' }}, {{ act = 'tanh' }}, {{ pool = 'global', reduce = 'sum' }}, {{ dense = {n} }}]"
+        )
+    };
+    agrees(network, 16, LayerInit::normal(1.1, 0.1), &inputs(2, 40), 2, 1500);
+}
+
+#[test]
 fn convolution_with_flatten_needs_equal_positions_only() {
     let network = |n: usize| {
         format!(
@@ -293,6 +306,18 @@ fn network_with(key: &str, n: usize) -> String {
         "conv" => {
             ("[5, 5, 2]", format!("{{ conv = {n}, stride = 2 }}, {{ act = 'tanh' }}, {{ conv = {n} }}"))
         }
+        "conv_transposed" => (
+            "[3, 2, 2]",
+            format!(
+                "{{ conv_transposed = {n}, kernel = [3, 2], stride = [2, 1] }}, {{ act = 'tanh' }}, {{ conv_transposed = {n}, kernel = 4, stride = 3, padding = 'circular' }}, {{ pool = 'global' }}, {dense}"
+            ),
+        ),
+        "conv_local" => (
+            "[4, 3, 2]",
+            format!(
+                "{{ conv = {n} }}, {{ act = 'relu' }}, {{ conv_local = {n}, kernel = [2, 3], stride = [2, 1] }}, {{ act = 'tanh' }}, {{ pool = 'global' }}, {dense}"
+            ),
+        ),
         "pool" => (
             "[6, 2]",
             format!(

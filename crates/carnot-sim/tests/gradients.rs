@@ -28,6 +28,26 @@ const CASES: &[(&str, &str)] = &[
         "input = [4, 5, 2]\nlayers = [{ conv = 3, kernel = 3, padding = 'valid' }, { act = 'sin' }, { conv = 2, kernel = 3 }]",
     ),
     (
+        "conv",
+        "input = [4, 5, 2]\nlayers = [{ conv = 3, kernel = [2, 3], stride = [1, 2], padding = 'circular' }, { act = 'sin' }, { conv = 2, kernel = [4, 1] }]",
+    ),
+    (
+        "conv_transposed",
+        "input = [3, 2, 2]\nlayers = [{ conv = 2, kernel = 1 }, { conv_transposed = 3, kernel = [3, 2], stride = [2, 1] }, { act = 'tanh' }, { conv_transposed = 2, kernel = 4, stride = 3, padding = 'circular' }]",
+    ),
+    (
+        "conv_transposed",
+        "input = [4, 2]\nlayers = [{ conv_transposed = 3, kernel = 3, stride = 2, padding = 'valid' }, { act = 'tanh' }, { conv_transposed = 2, kernel = 1, stride = 2 }]",
+    ),
+    (
+        "conv_local",
+        "input = [4, 3, 2]\nlayers = [{ conv_local = 3, kernel = [2, 3], stride = [2, 1] }, { act = 'tanh' }, { conv_local = 2, kernel = 2, padding = 'circular', bias = false }]",
+    ),
+    (
+        "pool",
+        "input = [4, 5, 1]\nlayers = [{ conv = 3, kernel = 3 }, { pool = [2, 3], stride = 1, padding = 'same', normalize_edges = true }, { act = 'tanh' }, { pool = 2, stride = 1, padding = 'circular', reduce = 'sum' }, { conv = 2, kernel = 1 }]",
+    ),
+    (
         "pool",
         "input = [4, 4, 1]\nlayers = [{ conv = 3, kernel = 3 }, { pool = 2 }, { act = 'tanh' }, { conv = 2, kernel = 1 }]",
     ),

@@ -44,6 +44,8 @@ impl Words {
         match layer {
             Layer::Dense(dense) => vec![(dense.width.to_string(), 1)],
             Layer::Conv(conv) => vec![(format!("conv{}", conv.width), 1)],
+            Layer::ConvTransposed(conv) => vec![(format!("transposed{}", conv.width), 1)],
+            Layer::ConvLocal(conv) => vec![(format!("local{}", conv.width), 1)],
             Layer::Activate(activate) => {
                 once(&mut self.activations, activate.activation.name.clone());
                 Vec::new()

@@ -1,42 +1,31 @@
-//! Convolution over one or two position axes: $z'_{p} = b + \sum_t W_t x_{p+t}$.
+//! Convolution over one or two position axes: $z'_{p} = b + \sum_t W_t x_{s p+t}$.
 
 use super::dense::{check_width, is_yes, weigh, weigh_rows, weigh_rows_back, weight_and_bias, yes};
+use super::window::{Padding, PerAxis, Slide, Windows, check_fit};
 use super::{Chosen, LayerRule, Parameter};
 use crate::batch::Batch;
-use crate::error::{NetworkError, ShapeFault, Unknown};
+use crate::error::{NetworkError, Unknown};
 use crate::kernel::{Gram, Kernel};
 use crate::plan::{Site, Theory, Weights};
-use crate::shape::Shape;
+use crate::shape::{LARGEST, Shape};
 use crate::tape::{Tape, Watch};
-use carnot_math::device;
 use carnot_math::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
-/// What lies beyond the border.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Zeros, so that stride 1 keeps the number of positions.
-    #[default]
-    Same,
-    /// Nothing: the window stays inside.
-    Valid,
-}
-
-/// Convolution, 1-d or 2-d by the input's position axes, with a square window.
+/// Convolution, 1-d or 2-d by the input's position axes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv {
     /// Number of output channels n.
     #[serde(rename = "conv")]
     pub width: usize,
-    /// Window size along each axis.
+    /// Window size along each axis, 1 … 1000.
     #[serde(default = "three")]
-    pub kernel: usize,
-    /// Step along each axis.
+    pub kernel: PerAxis,
+    /// Step along each axis, 1 … 1000.
     #[serde(default = "one")]
-    pub stride: usize,
-    /// `"same"` or `"valid"`.
+    pub stride: PerAxis,
+    /// `"same"`, `"valid"` or `"circular"`.
     #[serde(default)]
     pub padding: Padding,
     /// Whether a bias is added.
@@ -50,62 +39,140 @@ pub struct Conv {
     pub c_b: Option<f64>,
 }
 
-fn three() -> usize {
-    3
+/// Transposed convolution: s − 1 zeros stand between two positions of the input, and the window moves by one.
+///
+/// The fan-in counts the whole window, as for a convolution, though only one tap in s meets the input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTransposed {
+    /// Number of output channels n.
+    #[serde(rename = "conv_transposed")]
+    pub width: usize,
+    /// Window size along each axis, 1 … 1000.
+    #[serde(default = "three")]
+    pub kernel: PerAxis,
+    /// Output positions for each input position along each axis, 1 … 1000.
+    #[serde(default = "one")]
+    pub stride: PerAxis,
+    /// `"same"` (n s positions), `"valid"` (n s + max(k − s, 0)) or `"circular"` (n s).
+    #[serde(default)]
+    pub padding: Padding,
+    /// Whether a bias is added.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// C_W of this layer, whatever the initialisation scheme says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_w: Option<f64>,
+    /// C_b of this layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_b: Option<f64>,
 }
 
-fn one() -> usize {
-    1
+pub(super) fn three() -> PerAxis {
+    PerAxis::All(3)
 }
 
-impl Conv {
-    /// Positions after the convolution along an axis of `size`.
-    fn after(&self, size: usize) -> usize {
-        match self.padding {
-            Padding::Same => size.div_ceil(self.stride),
-            Padding::Valid => (size - self.kernel) / self.stride + 1,
-        }
-    }
+pub(super) fn one() -> PerAxis {
+    PerAxis::All(1)
+}
 
-    /// First input position of the window of output position `p`; negative in the padding.
-    fn start(&self, p: usize, size: usize) -> isize {
-        let before = match self.padding {
-            Padding::Same => ((self.after(size) - 1) * self.stride + self.kernel).saturating_sub(size) / 2,
-            Padding::Valid => 0,
+/// What the kinds of convolution have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Form<'a> {
+    pub key: &'static str,
+    pub width: usize,
+    pub kernel: &'a PerAxis,
+    pub stride: &'a PerAxis,
+    pub padding: Padding,
+    pub is_transposed: bool,
+    pub bias: bool,
+}
+
+impl Form<'_> {
+    pub(super) fn slides(&self, input: &Shape) -> Vec<Slide> {
+        let slide = |(axis, &size): (usize, &usize)| Slide {
+            size,
+            window: self.kernel.along(axis),
+            stride: self.stride.along(axis),
+            padding: self.padding,
+            is_transposed: self.is_transposed,
         };
-        (p * self.stride) as isize - before as isize
+        input.axes().iter().enumerate().map(slide).collect()
     }
 
-    /// For each output position, the input position of each tap; `None` in the padding.
-    fn taps(&self, input: &Shape) -> Vec<Vec<Option<usize>>> {
-        let axes = input.axes();
-        let (height, width) = if axes.len() == 2 { (axes[0], axes[1]) } else { (1, axes[0]) };
-        let rows = if axes.len() == 2 { self.after(height) } else { 1 };
-        let inside = |at: isize, size: usize| (0..size as isize).contains(&at).then_some(at as usize);
-        let mut all = Vec::new();
-        for p in 0..rows {
-            for q in 0..self.after(width) {
-                let mut taps = Vec::new();
-                for i in 0..if axes.len() == 2 { self.kernel } else { 1 } {
-                    for j in 0..self.kernel {
-                        let y = if axes.len() == 2 {
-                            inside(self.start(p, height) + i as isize, height)
-                        } else {
-                            Some(0)
-                        };
-                        let x = inside(self.start(q, width) + j as isize, width);
-                        taps.push(y.zip(x).map(|(y, x)| y * width + x));
-                    }
-                }
-                all.push(taps);
-            }
+    pub(super) fn windows(&self, input: &Shape) -> Windows {
+        Windows::of(&self.slides(input))
+    }
+
+    pub(super) fn fan_in(&self, input: &Shape) -> usize {
+        (0..input.axes().len()).map(|axis| self.kernel.along(axis)).product::<usize>() * input.width()
+    }
+
+    pub(super) fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
+        check_width(name, self.key, self.width)?;
+        self.kernel.check(name, "kernel", input)?;
+        self.stride.check(name, "stride", input)?;
+        let slides = self.slides(input);
+        check_fit(name, input, &slides)?;
+        let axes: Vec<usize> = slides.iter().map(Slide::after).collect();
+        let values = axes.iter().map(|&size| size as f64).product::<f64>() * self.width as f64;
+        if values > LARGEST as f64 {
+            return Err(NetworkError::TooLarge { count: values, what: "values", limit: LARGEST as f64 });
         }
-        all
+        Ok(Shape::new(&axes, self.width))
     }
 
-    fn window(&self, input: &Shape) -> usize {
-        self.kernel.pow(input.axes().len() as u32)
+    /// $K'_{pq} = C_b + C_W \frac{1}{|T|}\sum_{t\in T} K_{sp+t,sq+t}$ (arXiv:1806.05393); padding adds zeros to the sum.
+    fn propagate(&self, site: &Site, kernel: Kernel, theory: &Theory) -> Kernel {
+        weigh(site, over_windows(&kernel, &self.windows(&site.input)), theory, self.bias)
     }
+
+    fn forward<S: Scalar>(
+        &self,
+        site: &Site,
+        weights: Weights<S>,
+        input: Batch<S>,
+        tape: &mut Tape<S>,
+    ) -> Batch<S> {
+        let windows = self.windows(&site.input);
+        let fan_in = site.fan_in();
+        let mut output = tape.take(input.members, input.samples, &site.output);
+        let mut columns = tape.take(input.members, input.samples, &site.output.with_width(fan_in));
+        windows.gather(&input.data, &mut columns.data, site.input.positions(), site.input.width());
+        weigh_rows(site, weights, &columns, &mut output, self.bias);
+        tape.give(input);
+        tape.save(columns);
+        output
+    }
+
+    fn backward<S: Scalar>(
+        &self,
+        site: &Site,
+        weights: Weights<S>,
+        gradient: Batch<S>,
+        gradients: &mut [S],
+        tape: &mut Tape<S>,
+        need_input: bool,
+    ) -> Batch<S> {
+        let mut columns = tape.recall();
+        let mut out = tape.take(gradient.members, gradient.samples, &site.input);
+        weigh_rows_back(site, weights, &mut columns, &gradient, gradients, self.bias, need_input);
+        if need_input {
+            let windows = self.windows(&site.input);
+            windows.scatter(&columns.data, &mut out.data, site.input.positions(), site.input.width());
+        }
+        tape.give(columns);
+        tape.give(gradient);
+        out
+    }
+}
+
+/// Kernel and Θ averaged over the windows: what one output position adds up, before the weights.
+pub(super) fn over_windows(kernel: &Kernel, windows: &Windows) -> Kernel {
+    let forward = over_window(&kernel.forward, &windows.taps);
+    let tangent = kernel.tangent.as_ref().map(|tangent| over_window(tangent, &windows.taps));
+    let mean = vec![0.0; forward.sites()];
+    Kernel { forward, mean, gaussian: false, tangent }
 }
 
 /// Mean over the window of a Gram, zeros in the padding.
@@ -130,156 +197,94 @@ fn over_window(gram: &Gram, taps: &[Vec<Option<usize>>]) -> Gram {
     out
 }
 
-impl LayerRule for Conv {
-    fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
-        check_width(name, "conv", self.width)?;
-        let fault = |why| NetworkError::Shape { layer: name.to_string(), input: input.clone(), why };
-        let range = |key, value: usize| NetworkError::Range {
-            layer: name.to_string(),
-            key,
-            value: value as f64,
-            range: "1 … 1000",
-        };
-        if input.axes().is_empty() {
-            return Err(fault(ShapeFault::Axes { wanted: 1, got: 0 }));
-        }
-        if !(1..=1000).contains(&self.kernel) {
-            return Err(range("kernel", self.kernel));
-        }
-        if !(1..=1000).contains(&self.stride) {
-            return Err(range("stride", self.stride));
-        }
-        let small = input.axes().iter().find(|&&size| size < self.kernel);
-        if let (Padding::Valid, Some(&size)) = (self.padding, small) {
-            return Err(fault(ShapeFault::Window { window: self.kernel, size }));
-        }
-        let axes: Vec<usize> = input.axes().iter().map(|&size| self.after(size)).collect();
-        Ok(Shape::new(&axes, self.width))
-    }
-
-    fn parameters(&self, input: &Shape) -> Vec<Parameter> {
-        weight_and_bias(self.width, self.window(input) * input.width(), self.bias)
-    }
-
-    fn has_weights(&self) -> bool {
-        true
-    }
-
-    fn chosen(&self) -> Chosen {
-        Chosen { c_w: self.c_w, c_b: self.c_b }
-    }
-
-    /// $K'_{pq} = C_b + C_W \frac{1}{|T|}\sum_{t\in T} K_{p+t,q+t}$ (arXiv:1806.05393).
-    fn propagate(
-        &self,
-        site: &Site,
-        kernel: Kernel,
-        theory: &Theory,
-        _: &mut Vec<Result<Kernel, Unknown>>,
-    ) -> Result<Kernel, Unknown> {
-        let taps = self.taps(&site.input);
-        let forward = over_window(&kernel.forward, &taps);
-        let tangent = kernel.tangent.as_ref().map(|tangent| over_window(tangent, &taps));
-        let mean = vec![0.0; forward.sites()];
-        Ok(weigh(site, Kernel { forward, mean, gaussian: false, tangent }, theory, self.bias))
-    }
-
-    /// $C_W$ times the share of taps that do not fall into the padding.
-    fn backward_gain(
-        &self,
-        site: &Site,
-        _: &Kernel,
-        _: &[Result<Kernel, Unknown>],
-        theory: &Theory,
-    ) -> Result<f64, Unknown> {
-        let taps = self.taps(&site.input);
-        let used = taps.iter().flatten().flatten().count() as f64;
-        let share = used / (taps.len() * taps[0].len()) as f64;
-        Ok(theory.init[site.weighted.expect("conv layers are weighted")].c_w * share)
-    }
-
-    fn forward<S: Scalar>(
-        &self,
-        site: &Site,
-        weights: Weights<S>,
-        input: Batch<S>,
-        tape: &mut Tape<S>,
-        _: &mut dyn Watch<S>,
-    ) -> Batch<S> {
-        let taps = self.taps(&site.input);
-        let fan_in = site.fan_in();
-        let mut output = tape.take(input.members, input.samples, &site.output);
-        let mut columns = tape.take(input.members, input.samples, &site.output.with_width(fan_in));
-        gather(&input.data, &mut columns.data, &taps, site.input.positions(), site.input.width());
-        weigh_rows(site, weights, &columns, &mut output, self.bias);
-        tape.give(input);
-        tape.save(columns);
-        output
-    }
-
-    fn backward<S: Scalar>(
-        &self,
-        site: &Site,
-        weights: Weights<S>,
-        gradient: Batch<S>,
-        gradients: &mut [S],
-        tape: &mut Tape<S>,
-        _: &mut dyn Watch<S>,
-        need_input: bool,
-    ) -> Batch<S> {
-        let mut columns = tape.recall();
-        let mut out = tape.take(gradient.members, gradient.samples, &site.input);
-        weigh_rows_back(site, weights, &mut columns, &gradient, gradients, self.bias, need_input);
-        if need_input {
-            let taps = self.taps(&site.input);
-            scatter(&columns.data, &mut out.data, &taps, site.input.positions(), site.input.width());
-        }
-        tape.give(columns);
-        tape.give(gradient);
-        out
-    }
-}
-
-/// Copies the window of every output position into a row; zeros in the padding.
-fn gather<S: Scalar>(
-    values: &[S],
-    columns: &mut [S],
-    taps: &[Vec<Option<usize>>],
-    positions: usize,
-    channels: usize,
-) {
-    let row = taps[0].len() * channels;
-    let per_sample = columns.chunks_exact_mut(taps.len() * row);
-    for (columns, values) in per_sample.zip(values.chunks_exact(positions * channels)) {
-        for (column, window) in columns.chunks_exact_mut(row).zip(taps) {
-            for (to, from) in column.chunks_exact_mut(channels).zip(window) {
-                match from {
-                    Some(p) => to.copy_from_slice(&values[p * channels..(p + 1) * channels]),
-                    None => to.fill(S::default()),
+macro_rules! convolution {
+    ($rule:ty, $key:literal, $is_transposed:literal) => {
+        impl $rule {
+            fn form(&self) -> Form<'_> {
+                Form {
+                    key: $key,
+                    width: self.width,
+                    kernel: &self.kernel,
+                    stride: &self.stride,
+                    padding: self.padding,
+                    is_transposed: $is_transposed,
+                    bias: self.bias,
                 }
             }
-        }
-    }
-}
 
-/// The transpose of [`gather`].
-fn scatter<S: Scalar>(
-    columns: &[S],
-    values: &mut [S],
-    taps: &[Vec<Option<usize>>],
-    positions: usize,
-    channels: usize,
-) {
-    values.fill(S::default());
-    let row = taps[0].len() * channels;
-    let per_sample = columns.chunks_exact(taps.len() * row);
-    for (columns, values) in per_sample.zip(values.chunks_exact_mut(positions * channels)) {
-        for (column, window) in columns.chunks_exact(row).zip(taps) {
-            for (from, to) in column.chunks_exact(channels).zip(window) {
-                if let Some(p) = to {
-                    device::cpu::add_assign(&mut values[p * channels..(p + 1) * channels], from);
-                }
+            /// How the window moves along each position axis of `input`.
+            #[must_use]
+            pub fn slides(&self, input: &Shape) -> Vec<Slide> {
+                self.form().slides(input)
             }
         }
-    }
+
+        impl LayerRule for $rule {
+            fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
+                self.form().shape(name, input)
+            }
+
+            fn parameters(&self, input: &Shape) -> Vec<Parameter> {
+                weight_and_bias(self.width, self.form().fan_in(input), self.bias)
+            }
+
+            fn has_weights(&self) -> bool {
+                true
+            }
+
+            fn chosen(&self) -> Chosen {
+                Chosen { c_w: self.c_w, c_b: self.c_b }
+            }
+
+            /// $K'_{pq} = C_b + C_W \frac{1}{|T|}\sum_{t\in T} K_{p+t,q+t}$ (arXiv:1806.05393).
+            fn propagate(
+                &self,
+                site: &Site,
+                kernel: Kernel,
+                theory: &Theory,
+                _: &mut Vec<Result<Kernel, Unknown>>,
+            ) -> Result<Kernel, Unknown> {
+                Ok(self.form().propagate(site, kernel, theory))
+            }
+
+            /// $C_W$ times the share of taps that meet an input position.
+            fn backward_gain(
+                &self,
+                site: &Site,
+                _: &Kernel,
+                _: &[Result<Kernel, Unknown>],
+                theory: &Theory,
+            ) -> Result<f64, Unknown> {
+                let init = theory.init[site.weighted.expect("convolutions are weighted")];
+                Ok(init.c_w * self.form().windows(&site.input).share_inside())
+            }
+
+            fn forward<S: Scalar>(
+                &self,
+                site: &Site,
+                weights: Weights<S>,
+                input: Batch<S>,
+                tape: &mut Tape<S>,
+                _: &mut dyn Watch<S>,
+            ) -> Batch<S> {
+                self.form().forward(site, weights, input, tape)
+            }
+
+            fn backward<S: Scalar>(
+                &self,
+                site: &Site,
+                weights: Weights<S>,
+                gradient: Batch<S>,
+                gradients: &mut [S],
+                tape: &mut Tape<S>,
+                _: &mut dyn Watch<S>,
+                need_input: bool,
+            ) -> Batch<S> {
+                self.form().backward(site, weights, gradient, gradients, tape, need_input)
+            }
+        }
+    };
 }
+
+convolution!(Conv, "conv", false);
+convolution!(ConvTransposed, "conv_transposed", true);

@@ -3,6 +3,7 @@
 
 pub mod activate;
 pub mod conv;
+pub mod conv_local;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
@@ -10,6 +11,7 @@ pub mod norm;
 pub mod pool;
 pub mod repeat;
 pub mod residual;
+pub mod window;
 
 use crate::batch::Batch;
 use crate::error::{NetworkError, Unknown};
@@ -283,6 +285,8 @@ layers! {
     Norm: norm::Norm = "norm", "norm";
     Dropout: dropout::Dropout = "dropout", "dropout";
     Conv: conv::Conv = "conv", "conv";
+    ConvTransposed: conv::ConvTransposed = "conv_transposed", "conv_transposed";
+    ConvLocal: conv_local::ConvLocal = "conv_local", "conv_local";
     Pool: pool::Pool = "pool", "pool";
     Flatten: flatten::Flatten = "flatten", "flatten";
     Residual: residual::Residual = "residual", "residual";
