@@ -3,6 +3,7 @@
 use crate::error::KernelError;
 use crate::general;
 use crate::matrices::Matrices;
+use crate::spatial::Spatial;
 use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::plan::Plan;
 use carnot_net::tape::Mode;
@@ -64,6 +65,7 @@ pub struct Engine {
     rate: Vec<LayerRate>,
     options: Options,
     route: Route,
+    spatial: Option<Spatial>,
 }
 
 impl Engine {
@@ -77,12 +79,15 @@ impl Engine {
         rate: &[LayerRate],
         options: Options,
     ) -> Result<Engine, KernelError> {
+        let has_positions = plan.input.positions() > 1;
+        let spatial = if has_positions { Spatial::compile(plan, init, rate, options) } else { None };
         Ok(Engine {
             plan: plan.clone(),
             init: init.to_vec(),
             rate: rate.to_vec(),
             options,
-            route: Route::General,
+            route: if spatial.is_some() { Route::Spatial } else { Route::General },
+            spatial,
         })
     }
 
@@ -98,7 +103,7 @@ impl Engine {
     /// [`KernelError`] with the reason.
     pub fn gram(&self, inputs: Inputs) -> Result<Matrices, KernelError> {
         self.check(inputs)?;
-        general::matrices(&self.plan, &self.init, &self.rate, self.options, inputs, None)
+        self.matrices(inputs, None)
     }
 
     /// Kernel of two sets of samples, `[N₁, N₂]`.
@@ -108,7 +113,14 @@ impl Engine {
     pub fn cross(&self, first: Inputs, second: Inputs) -> Result<Matrices, KernelError> {
         self.check(first)?;
         self.check(second)?;
-        general::matrices(&self.plan, &self.init, &self.rate, self.options, first, Some(second))
+        self.matrices(first, Some(second))
+    }
+
+    fn matrices(&self, first: Inputs, second: Option<Inputs>) -> Result<Matrices, KernelError> {
+        match &self.spatial {
+            Some(spatial) => spatial.matrices(self.options.precision, first, second),
+            None => general::matrices(&self.plan, &self.init, &self.rate, self.options, first, second),
+        }
     }
 
     fn check(&self, inputs: Inputs) -> Result<(), KernelError> {

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod error;
 mod general;
 pub mod matrices;
+mod spatial;
 
 pub use engine::{Engine, Inputs, Options, Precision, Route};
 pub use error::KernelError;

@@ -6,6 +6,7 @@
 mod elementwise;
 mod loss;
 mod optimizer;
+pub mod places;
 mod reduction;
 
 pub use elementwise::{add_assign, axpy, bias_rows, multiply_assign, scale};
