@@ -7,9 +7,11 @@ use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{LltError, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
-use faer::{MatMut, MatRef, Par};
+use faer::prelude::default;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::{Eigen, LinalgError};
@@ -37,7 +39,7 @@ pub fn multiply(dst: &mut [f64], a: &[f64], b: View<f64>) {
     if dst.is_empty() {
         return;
     }
-    assert!(columns > 0 && dst.len() % columns == 0, "{} numbers in rows of {columns}", dst.len());
+    assert!(columns > 0 && dst.len().is_multiple_of(columns), "{} numbers in rows of {columns}", dst.len());
     let rows = dst.len() / columns;
     assert_eq!(a.len(), rows * inner, "a factor of shape [{rows}, {inner}] in {} numbers", a.len());
     if inner == 0 {
@@ -61,19 +63,36 @@ pub fn eigen(matrix: &[f64], n: usize) -> Result<Eigen, LinalgError> {
         return Ok(Eigen { values, vectors });
     }
     let mut diagonal = Diag::zeros(n);
-    let need =
-        self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::Yes, parts(), faer::prelude::default());
+    let need = self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::Yes, parts(), default());
     self_adjoint_evd(
         MatRef::from_column_major_slice(matrix, n, n),
         diagonal.as_mut(),
         Some(MatMut::from_column_major_slice_mut(&mut vectors, n, n)),
         parts(),
         MemStack::new(&mut MemBuffer::new(need)),
-        faer::prelude::default(),
+        default(),
     )
     .map_err(|_| LinalgError::NotConverged { n })?;
     (0..n).for_each(|i| values[i] = diagonal[i]);
     Ok(Eigen { values, vectors })
+}
+
+/// A matrix without a Cholesky factor, as it was given, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The reason.
+    pub why: LinalgError,
+    /// `[n, n]`, row-major; its upper triangle has been made equal to the lower one.
+    pub matrix: Vec<f64>,
+}
+
+/// Rebuilds a symmetric matrix from its diagonal and its lower triangle (row-major).
+fn restore(matrix: &mut [f64], diagonal: &[f64]) {
+    let n = diagonal.len();
+    for i in 0..n {
+        matrix[i * (n + 1)] = diagonal[i];
+        (0..i).for_each(|j| matrix[j * n + i] = matrix[i * n + j]);
+    }
 }
 
 /// Cholesky factorisation, matrix = L Lᵀ, kept in the memory of the matrix.
@@ -88,23 +107,36 @@ impl Cholesky {
     /// Factorises a symmetric positive definite matrix in place; the upper triangle of the row-major matrix is read.
     ///
     /// # Errors
-    /// [`LinalgError::NotPositiveDefinite`], [`LinalgError::NotFinite`], [`LinalgError::WrongLength`].
-    pub fn of(mut matrix: Vec<f64>, n: usize) -> Result<Self, LinalgError> {
-        check(&matrix, n)?;
-        if n > 0 {
-            let need = cholesky_in_place_scratch::<f64>(n, parts(), faer::prelude::default());
-            cholesky_in_place(
-                MatMut::from_column_major_slice_mut(&mut matrix, n, n),
-                faer::prelude::default(),
-                parts(),
-                MemStack::new(&mut MemBuffer::new(need)),
-                faer::prelude::default(),
-            )
-            .map_err(|error| match error {
-                LltError::NonPositivePivot { index } => LinalgError::NotPositiveDefinite { index },
-            })?;
+    /// [`Refused`], with the matrix as it was: [`LinalgError::NotPositiveDefinite`], [`LinalgError::NotFinite`] or
+    /// [`LinalgError::WrongLength`].
+    pub fn of(mut matrix: Vec<f64>, n: usize) -> Result<Self, Refused> {
+        if let Err(why) = check(&matrix, n) {
+            return Err(Refused { why, matrix });
         }
-        Ok(Self { n, factor: matrix })
+        if n == 0 {
+            return Ok(Self { n, factor: matrix });
+        }
+        let diagonal: Vec<f64> = (0..n).map(|i| matrix[i * (n + 1)]).collect();
+        match factorise(MatMut::from_column_major_slice_mut(&mut matrix, n, n)) {
+            Ok(()) => Ok(Self { n, factor: matrix }),
+            Err(index) => {
+                restore(&mut matrix, &diagonal);
+                Err(Refused { why: LinalgError::NotPositiveDefinite { index }, matrix })
+            }
+        }
+    }
+
+    /// The matrix back, in its own memory, from the triangle that the factorisation does not touch.
+    ///
+    /// * `diagonal`: of the matrix, `[n]`
+    ///
+    /// # Panics
+    /// When the length of the diagonal is not n.
+    pub fn undo(self, diagonal: &[f64]) -> Vec<f64> {
+        assert_eq!(diagonal.len(), self.n, "a diagonal of {} rows", self.n);
+        let mut matrix = self.factor;
+        restore(&mut matrix, diagonal);
+        matrix
     }
 
     /// Number of rows.
@@ -183,6 +215,41 @@ impl Cholesky {
     }
 }
 
+/// Columns of L that are computed together: wide enough for products to dominate, small enough for one core.
+const PANEL: usize = 256;
+
+/// Right-looking Cholesky by panels. faer's own uses the other triangle as scratch; here it stays, so that the matrix can be restored.
+///
+/// On failure: the first row whose pivot is not positive.
+fn factorise(mut rest: MatMut<'_, f64>) -> Result<(), usize> {
+    let mut scratch = MemBuffer::new(cholesky_in_place_scratch::<f64>(PANEL, Par::Seq, default()));
+    let mut done = 0;
+    while rest.nrows() > 0 {
+        let width = PANEL.min(rest.nrows());
+        let (mut corner, _, mut below, mut next) = rest.split_at_mut(width, width);
+        let mut block = Mat::from_fn(width, width, |i, j| if i >= j { corner[(i, j)] } else { 0.0 });
+        let stack = MemStack::new(&mut scratch);
+        cholesky_in_place(block.as_mut(), default(), Par::Seq, stack, default())
+            .map_err(|LltError::NonPositivePivot { index }| done + index)?;
+        (0..width).for_each(|j| (j..width).for_each(|i| corner[(i, j)] = block[(i, j)]));
+        solve_lower_triangular_in_place(block.as_ref(), below.as_mut().transpose_mut(), parts());
+        let panel = below.as_ref();
+        triangular::matmul(
+            next.as_mut(),
+            BlockStructure::TriangularLower,
+            Accum::Add,
+            panel,
+            BlockStructure::Rectangular,
+            panel.transpose(),
+            BlockStructure::Rectangular,
+            -1.0,
+            parts(),
+        );
+        (rest, done) = (next, done + width);
+    }
+    Ok(())
+}
+
 /// Transpose of a row-major `[rows, columns]` matrix.
 ///
 /// # Panics
@@ -247,7 +314,7 @@ mod tests {
 
     #[test]
     fn they_agree_with_the_decompositions_on_one_thread() {
-        for n in [1, 2, 63, 64, 65, 300] {
+        for n in [1, 2, 63, 64, 65, 300, 600] {
             let matrix = positive(n);
             let cholesky = Cholesky::of(matrix.clone(), n).unwrap();
             assert!((cholesky.ln_det() - linalg::ln_det(&matrix, n).unwrap()).abs() < 1e-11);
@@ -308,11 +375,24 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decomposed_is_refused_with_its_place() {
-        let refused = Cholesky::of(vec![1.0, 2.0, 2.0, 1.0], 2).unwrap_err();
-        assert_eq!(refused, LinalgError::NotPositiveDefinite { index: 1 });
+        let indefinite = vec![4.0, 2.0, 1.0, 2.0, 1.0, 3.0, 1.0, 3.0, 1.0];
+        let refused = Cholesky::of(indefinite.clone(), 3).unwrap_err();
+        assert_eq!(
+            refused,
+            Refused { why: LinalgError::NotPositiveDefinite { index: 1 }, matrix: indefinite }
+        );
         let refused = eigen(&[1.0, 0.0, f64::NAN, 1.0], 2).unwrap_err();
         assert!(matches!(refused, LinalgError::NotFinite { row: 1, column: 0, .. }), "{refused:?}");
-        assert!(matches!(Cholesky::of(vec![1.0; 3], 2), Err(LinalgError::WrongLength { .. })));
+        assert!(matches!(Cholesky::of(vec![1.0; 3], 2).unwrap_err().why, LinalgError::WrongLength { .. }));
+    }
+
+    #[test]
+    fn a_factorisation_can_be_undone_to_the_bit() {
+        let n = 300;
+        let mut matrix = positive(n);
+        (0..n * n).filter(|at| at / n < at % n).for_each(|at| matrix[at] = matrix[at % n * n + at / n]);
+        let diagonal: Vec<f64> = (0..n).map(|i| matrix[i * (n + 1)]).collect();
+        assert!(Cholesky::of(matrix.clone(), n).unwrap().undo(&diagonal) == matrix);
     }
 
     #[test]
