@@ -1,5 +1,6 @@
 //! What theory answers when it has no number: out of range, not resolved, or not known and why.
 
+use crate::regression::fault::KernelFault;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -55,6 +56,14 @@ pub enum Unknown {
         tokens: usize,
         /// Dimension of the integral.
         dimensions: usize,
+    },
+    /// Targets under a singular kernel.
+    #[error("a kernel of rank {rank} for {samples} samples gives targets no density (take a ridge above 0)")]
+    NoDensity {
+        /// Rank of the kernel.
+        rank: usize,
+        /// Number of samples.
+        samples: usize,
     },
     /// A quantity that the sources leave open for this architecture.
     #[error("{what} has not been derived for this architecture")]
@@ -130,6 +139,9 @@ pub enum TheoryError {
         /// Which matrix.
         what: &'static str,
     },
+    /// A kernel over data, or targets on it, that give no prediction.
+    #[error(transparent)]
+    Kernel(#[from] KernelFault),
     /// The quantity is not known, for a reason.
     #[error("not known, because {0}")]
     Unknown(#[from] Unknown),

@@ -13,6 +13,7 @@
 //! | the same for several inputs, every tensor | [`tensors`] |
 //! | learning rates per layer, largest stable rate | [`tangent`] |
 //! | predictions after Bayesian inference or kernel descent | [`inference`] |
+//! | predictions on data sets, from kernel matrices of any size | [`regression`] |
 //! | mean prediction of trained networks at order 1/n | [`training`] |
 //! | entropy, mutual information, best aspect ratio | [`information`] |
 //! | skip paths | [`residual`] |
@@ -44,6 +45,7 @@ pub mod pair;
 pub mod parametrization;
 pub mod phases;
 pub mod recommend;
+pub mod regression;
 pub mod residual;
 pub mod shape_of;
 pub mod tangent;

@@ -6,6 +6,7 @@
 
 mod data;
 mod formula;
+mod kernel;
 mod lab;
 mod network;
 mod sim;

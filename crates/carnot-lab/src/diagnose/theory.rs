@@ -39,6 +39,7 @@ impl Explain for TheoryError {
                 "two inputs are the same, or become the same on the way",
                 "different inputs, or an initialisation that keeps them apart: --init critical",
             ),
+            TheoryError::Kernel(fault) => fault.explain(),
             TheoryError::Unknown(unknown) => {
                 told("theory/unknown", problem, "theory has no formula for this", way_out(unknown))
             }
@@ -59,6 +60,7 @@ fn way_out(unknown: &Unknown) -> &'static str {
         Unknown::InfiniteLength => "nothing: at a critical point every depth is seen",
         Unknown::NoCriticalPoint => "another activation: carnot explain gelu",
         Unknown::TooManyTokens { .. } => "fewer tokens, or carnot ensemble, which measures instead",
+        Unknown::NoDensity { .. } => "noise in the targets: --ridge 1e-6",
         Unknown::NotDerived { .. } => "carnot ensemble, which measures instead",
     }
 }
