@@ -47,6 +47,7 @@ fn replace(layers: &mut [Named], by: &Activation) {
             Layer::Activate(act) => act.activation = by.clone(),
             Layer::Residual(block) => replace(&mut block.block, by),
             Layer::Repeat(block) => replace(&mut block.block, by),
+            Layer::Branches(branches) => branches.of.iter_mut().for_each(|chain| replace(chain, by)),
             _ => {}
         }
     }

@@ -161,6 +161,23 @@ pub enum ShapeFault {
         /// Shape after it.
         to: Shape,
     },
+    /// Branches that cannot be joined.
+    #[error("its branches end in {first} and {other}, which cannot be joined")]
+    Branches {
+        /// Shape after the first branch.
+        first: Shape,
+        /// A shape that does not fit it.
+        other: Shape,
+    },
+    /// An embedding wants one number at each position.
+    #[error("an embedding reads one token at each position, not {0} features")]
+    Tokens(
+        /// Features that come in.
+        usize,
+    ),
+    /// An embedding stands behind something that changes tokens.
+    #[error("tokens must come straight from the data; no layer may stand before an embedding")]
+    TokensFirst,
     /// The layer would have an absurd size.
     #[error("it would hold {0:.1e} values")]
     TooLarge(
@@ -206,8 +223,14 @@ pub enum Unknown {
         String,
     ),
     /// Branch and skip are correlated.
-    #[error("{0}: the block must end in a layer with weights, or branch and skip are correlated")]
+    #[error("{0}: the block must hold a layer with weights, or branch and skip are correlated")]
     CorrelatedSkip(
+        /// The layer.
+        String,
+    ),
+    /// Two branches pass on the same features.
+    #[error("{0}: all branches but one must hold a layer with weights, or they are correlated")]
+    CorrelatedBranches(
         /// The layer.
         String,
     ),

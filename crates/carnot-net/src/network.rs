@@ -134,32 +134,51 @@ fn named(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Named, NetworkErro
     if key == "act" {
         check_activation(&table)?;
     }
-    let inner = match table.remove("block") {
-        Some(inner) => Some(block(inner, depth + 1)?),
-        None => None,
+    let held = held_by(key);
+    let inner = match held.and_then(|held| table.remove(held)) {
+        Some(inner) if key == "branches" => chains(inner, depth + 1)?,
+        Some(inner) => vec![block(inner, depth + 1)?],
+        None => Vec::new(),
     };
+    let is_there = !inner.is_empty();
     let keys: Vec<(String, Range<usize>)> =
         table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
-    let blocky = matches!(key, "residual" | "repeat");
-    if blocky && inner.is_none() {
-        return Err(NetworkError::MissingKey { key: "block", table: format!("{{ {key} = … }}"), at });
-    }
-    if blocky {
-        // An empty block stands in while serde reads the other keys; the real one replaces it below.
-        table.insert(
-            Spanned::new(at.clone(), "block".into()),
-            Spanned::new(at.clone(), DeValue::Array(empty())),
-        );
+    if let Some(held) = held {
+        if !is_there {
+            return Err(NetworkError::MissingKey { key: held, table: format!("{{ {key} = … }}"), at });
+        }
+        // An empty list stands in while serde reads the other keys; the real one replaces it below.
+        let nothing = Spanned::new(at.clone(), DeValue::Array(empty()));
+        table.insert(Spanned::new(at.clone(), held.into()), nothing);
     }
     let value = Spanned::new(at.clone(), DeValue::Table(table));
     let mut layer = Layer::read(key, toml::de::ValueDeserializer::from(value))
         .map_err(|error| layer_error(&error, key, &keys, at))?;
-    match (&mut layer, inner) {
-        (Layer::Residual(residual), Some(inner)) => residual.block = inner,
-        (Layer::Repeat(repeat), Some(inner)) => repeat.block = inner,
+    let one = |inner: Vec<Vec<Named>>| inner.into_iter().next().expect("one block, just read");
+    match &mut layer {
+        Layer::Residual(residual) => residual.block = one(inner),
+        Layer::Repeat(repeat) => repeat.block = one(inner),
+        Layer::Branches(branches) => branches.of = inner,
         _ => {}
     }
     Ok(Named { name, layer })
+}
+
+/// The key under which a kind of layer holds others.
+fn held_by(kind: &str) -> Option<&'static str> {
+    match kind {
+        "residual" | "repeat" => Some("block"),
+        "branches" => Some("of"),
+        _ => None,
+    }
+}
+
+fn chains(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Vec<Vec<Named>>, NetworkError> {
+    let at = value.span();
+    let DeValue::Array(chains) = value.into_inner() else {
+        return Err(NetworkError::Toml { message: "of is a list of lists of layers".into(), at });
+    };
+    chains.into_iter().map(|chain| block(chain, depth)).collect()
 }
 
 fn empty<'a>() -> toml::de::DeArray<'a> {

@@ -1,7 +1,7 @@
 //! A network made ready: repeats unrolled, every layer with its shapes, its name and the place of its parameters.
 
 use crate::batch::Batch;
-use crate::error::{NetworkError, Unknown};
+use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::hyper::{LayerInit, LayerRate};
 use crate::kernel::{Kernel, Positions};
 use crate::layers::{Layer, LayerRule, Parameter};
@@ -238,6 +238,12 @@ pub fn positions_through(sites: &[Site], wanted: Positions) -> Positions {
     sites.iter().rev().fold(wanted, |wanted, site| site.layer.positions(site, wanted))
 }
 
+/// True when features that leave consecutive sites are, given their kernel, independent of those that entered.
+#[must_use]
+pub fn renewed(sites: &[Site]) -> bool {
+    sites.iter().any(|site| site.layer.renews(site))
+}
+
 /// Kernel through one site; pushes the kernels of the site and of everything inside it in preorder.
 ///
 /// # Errors
@@ -270,13 +276,16 @@ fn skip_site(site: &Site, lost: Unknown, kernels: &mut Vec<Result<Kernel, Unknow
     lost
 }
 
-fn count(sites: &[Site]) -> usize {
+/// Sites in preorder, those inside counted too.
+pub(crate) fn count(sites: &[Site]) -> usize {
     sites.iter().map(|site| 1 + count(&site.inside)).sum()
 }
 
 #[derive(Default)]
 struct Builder {
     index: usize,
+    /// Whether the numbers of the data have gone through a layer.
+    changed: bool,
     weighted: usize,
     parameters: f64,
     numbers: std::collections::BTreeMap<&'static str, usize>,
@@ -315,6 +324,15 @@ impl Builder {
             return Err(NetworkError::TooLarge { count: self.index as f64, what: "layers", limit });
         }
         let name = self.name(named);
+        match &named.layer {
+            Layer::Embedding(_) if self.changed => {
+                let why = ShapeFault::TokensFirst;
+                return Err(NetworkError::Shape { layer: name, input: input.clone(), why });
+            }
+            Layer::Branches(_) | Layer::Residual(_) => {}
+            _ => self.changed = true,
+        }
+        let entering = self.changed;
         let arms = named.layer.arms(&name, input);
         let alone = arms.is_empty();
         let mut output = if alone { named.layer.shape(&name, input)? } else { input.clone() };
@@ -332,12 +350,14 @@ impl Builder {
         });
         let (mut inside, mut lengths, mut after) = (Vec::new(), Vec::new(), Vec::new());
         for arm in arms {
+            self.changed = entering;
             let (sites, shape) = self.sites(&arm.layers, &arm.input)?;
             lengths.push(sites.len());
             after.push(shape);
             inside.extend(sites);
         }
         if !alone {
+            self.changed = true;
             output = named.layer.joined(&name, input, &after)?;
         }
         let (layer, input, offset) = (named.layer.clone(), input.clone(), offset as usize);

@@ -63,7 +63,9 @@ fn dense(width: usize) -> Named {
 }
 
 fn activation(style: &Style) -> Vec<Named> {
-    let norm = style.norm.map(|kind| Layer::Norm(Norm { kind, epsilon: 1e-5, affine: true }).into());
+    let norm = style
+        .norm
+        .map(|kind| Layer::Norm(Norm { kind, epsilon: 1e-5, axes: Vec::new(), affine: true }).into());
     norm.into_iter()
         .chain([Layer::Activate(Activate { activation: style.activation.clone() }).into()])
         .collect()

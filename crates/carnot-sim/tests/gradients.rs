@@ -61,6 +61,42 @@ const CASES: &[(&str, &str)] = &[
         "repeat",
         "input = [5]\nlayers = [{ repeat = 3, block = [{ dense = 4 }, { act = 'tanh' }] }, { dense = 2 }]",
     ),
+    (
+        "norm",
+        "input = [2, 3, 2]\nlayers = [{ conv = 3 }, { norm = 'layer', axes = [1] }, { act = 'tanh' }, { norm = 'rms', axes = [0, 1] }, { dense = 2 }]",
+    ),
+    (
+        "branches",
+        "input = [5]\nlayers = [{ dense = 4 }, { branches = 'sum', of = [[], [{ act = 'tanh' }, { dense = 4 }]] }, { branches = 'concat', of = [[{ dense = 3 }, { act = 'tanh' }], [{ dense = 2 }], []] }, { dense = 2 }]",
+    ),
+    (
+        "branches",
+        "input = [3, 2]\nlayers = [{ branches = 'product', of = [[{ dense = 4 }], [{ dense = 4 }, { act = 'sigmoid' }], [{ dense = 4 }, { dropout = 0.3 }]] }, { dense = 2 }]",
+    ),
+    (
+        "attention",
+        "input = [3, 2]\nlayers = [{ dense = 3 }, { attention = 4, heads = 2, key = 3, positions = { decay = 2.0 } }, { act = 'tanh' }, { dense = 2 }]",
+    ),
+    (
+        "attention",
+        "input = [2, 2, 2]\nlayers = [{ dense = 3 }, { attention = 4, heads = 3, key = 2, value = 5, scaling = 'linear', bias = false, positions = { values = false } }, { dense = 2 }]",
+    ),
+    (
+        "attention",
+        "input = [3, 2]\nlayers = [{ dense = 3 }, { attention = 4, key = 3, weighting = 'relu', scaling = 'linear' }, { attention = 4, heads = 2, weighting = 'abs' }, { attention = 4, heads = 2, weighting = 'identity' }, { dense = 2 }]",
+    ),
+    (
+        "embedding",
+        "input = [4, 1]\nlayers = [{ embedding = 3, vocabulary = 5 }, { act = 'tanh' }, { dense = 2 }]",
+    ),
+    (
+        "positional",
+        "input = [2, 2, 2]\nlayers = [{ dense = 3 }, { positional = true, decay = 3.0 }, { act = 'tanh' }, { positional = true }, { dense = 2 }]",
+    ),
+    (
+        "exp_normalized",
+        "input = [5]\nlayers = [{ dense = 4 }, { exp_normalized = 1.3, shift = -0.5 }, { dense = 3 }]",
+    ),
 ];
 
 const MEMBERS: usize = 2;
@@ -87,6 +123,9 @@ impl Case {
         parameters.iter_mut().for_each(|p| *p += 0.1 * stream.normal::<f64>());
         let mut inputs = vec![0.0; MEMBERS * SAMPLES * plan.input.len()];
         stream.fill_normal(&mut inputs, 1.0);
+        if text.contains("embedding") {
+            inputs.iter_mut().for_each(|token: &mut f64| *token = (token.abs() * 2.0).floor().min(4.0));
+        }
         let mut direction = vec![0.0; MEMBERS * SAMPLES * plan.output().len()];
         stream.fill_normal(&mut direction, 1.0);
         Case { plan, parameters, inputs, direction, mode }

@@ -128,7 +128,9 @@ impl Reader<'_> {
                 (self.is_gaussian, self.is_centred) = (false, false);
             }
             // Whole patterns: a layer that learns a new key is not read here before somebody has thought about it.
-            Layer::Norm(Norm { kind, epsilon, affine: _ }) if self.is_centred || *kind == Kind::Rms => {
+            Layer::Norm(Norm { kind, epsilon, axes, affine: _ })
+                if axes.is_empty() && (self.is_centred || *kind == Kind::Rms) =>
+            {
                 self.push(site, Op::Norm(*epsilon));
             }
             Layer::Dropout(Dropout { probability }) if self.mode == Mode::Evaluate || *probability == 0.0 => {

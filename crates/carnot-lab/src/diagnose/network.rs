@@ -143,6 +143,17 @@ fn shape(why: &ShapeFault) -> (&'static str, &'static str) {
         ShapeFault::Skip { .. } => {
             ("a skip adds what enters to what leaves", "end the block with the width it begins with")
         }
+        ShapeFault::Branches { .. } => (
+            "a sum or a product joins features one by one, a concatenation joins positions one by one",
+            "end every branch with the same width and the same positions, or say branches = \"concat\" for other widths",
+        ),
+        ShapeFault::Tokens(_) => (
+            "tokens are whole numbers, one at each position",
+            "give the input one feature, as in input = [12, 1]",
+        ),
+        ShapeFault::TokensFirst => {
+            ("other layers make numbers that are no tokens", "put the embedding in front of all other layers")
+        }
         ShapeFault::TooLarge(_) => ("a width has too many digits", "a width below 16777216"),
     }
 }

@@ -63,6 +63,20 @@ impl Words {
                 once(&mut self.others, "residual");
                 self.runs(&residual.block)
             }
+            Layer::Attention(attention) => vec![(format!("attention{}", attention.width), 1)],
+            Layer::Embedding(embedding) => vec![(format!("embedding{}", embedding.width), 1)],
+            Layer::Positional(_) => {
+                once(&mut self.others, "positional embedding");
+                Vec::new()
+            }
+            Layer::ExpNormalized(kernel) => {
+                once(&mut self.activations, format!("exp_normalized({})", kernel.gamma));
+                Vec::new()
+            }
+            Layer::Branches(branches) => {
+                once(&mut self.others, "branches");
+                branches.of.iter().flat_map(|chain| self.runs(chain)).collect()
+            }
             Layer::Repeat(repeat) => repeated(self.runs(&repeat.block), repeat.times),
         }
     }

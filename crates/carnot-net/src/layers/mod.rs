@@ -2,13 +2,18 @@
 //! it (kernel, gradient gain), and what it does to numbers (forward, backward).
 
 pub mod activate;
+pub mod attention;
+pub mod branches;
 pub mod conv;
 pub mod conv_local;
 pub mod dense;
 pub mod dropout;
+pub mod embedding;
+pub mod exp_normalized;
 pub mod flatten;
 pub mod norm;
 pub mod pool;
+pub mod positional;
 pub mod repeat;
 pub mod residual;
 pub mod window;
@@ -116,6 +121,11 @@ pub trait LayerRule {
     /// True when the layer has weights that an initialisation scheme sets.
     fn has_weights(&self) -> bool {
         false
+    }
+
+    /// True when what leaves is, given its kernel, independent of what entered: fresh weights lie in between.
+    fn renews(&self, _site: &Site) -> bool {
+        self.has_weights()
     }
 
     /// True when the layer's output at top level is a row of every report.
@@ -236,6 +246,9 @@ macro_rules! layers {
             fn has_weights(&self) -> bool {
                 match self { $( Layer::$variant(rule) => rule.has_weights(), )* }
             }
+            fn renews(&self, site: &Site) -> bool {
+                match self { $( Layer::$variant(rule) => rule.renews(site), )* }
+            }
             fn is_read(&self) -> bool {
                 match self { $( Layer::$variant(rule) => rule.is_read(), )* }
             }
@@ -291,4 +304,9 @@ layers! {
     Flatten: flatten::Flatten = "flatten", "flatten";
     Residual: residual::Residual = "residual", "residual";
     Repeat: repeat::Repeat = "repeat", "repeat";
+    Branches: branches::Branches = "branches", "branches";
+    Attention: attention::Attention = "attention", "attention";
+    Embedding: embedding::Embedding = "embedding", "embedding";
+    Positional: positional::Positional = "positional", "positional";
+    ExpNormalized: exp_normalized::ExpNormalized = "exp_normalized", "exp_normalized";
 }

@@ -2,13 +2,14 @@
 
 use super::{LayerRule, Parameter, Role};
 use crate::batch::Batch;
-use crate::error::{NetworkError, Unknown};
+use crate::error::{NetworkError, ShapeFault, Unknown};
 use crate::kernel::{Gram, Kernel};
 use crate::plan::{Site, Theory, Weights};
 use crate::shape::Shape;
 use crate::tape::{Tape, Watch};
 use carnot_math::scalar::Scalar;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which moments are divided out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Norm {
     /// Added to the variance, > 0.
     #[serde(default = "epsilon")]
     pub epsilon: f64,
+    /// Position axes, from 0, over which the moments are taken beside the features; none: each position by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<usize>,
     /// Whether gain and shift are trained.
     #[serde(default = "super::dense::yes", skip_serializing_if = "super::dense::is_yes")]
     pub affine: bool,
@@ -44,23 +48,84 @@ impl Norm {
         self.kind == Kind::Layer
     }
 
-    /// Centred variance of each site, and the factor 1/√(variance + ε).
-    fn moments(&self, kernel: &Kernel) -> (Vec<f64>, Vec<f64>) {
-        let mean = |site: usize| if self.centres() { kernel.mean[site] } else { 0.0 };
-        let variance: Vec<f64> =
-            kernel.forward.variance.iter().enumerate().map(|(a, v)| (v - mean(a).powi(2)).max(0.0)).collect();
-        let scale = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect();
-        (variance, scale)
+    /// Positions that share their moments.
+    fn groups(&self, input: &Shape) -> Vec<Vec<usize>> {
+        if self.axes.is_empty() {
+            return (0..input.positions()).map(|position| vec![position]).collect();
+        }
+        let sizes = input.axes();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut known = BTreeMap::new();
+        for position in 0..input.positions() {
+            let mut rest = position;
+            let mut place = Vec::new();
+            for (axis, &size) in sizes.iter().enumerate().rev() {
+                place.push(if self.axes.contains(&axis) { 0 } else { rest % size });
+                rest /= size;
+            }
+            let at = *known.entry(place).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[at].push(position);
+        }
+        groups
+    }
+
+    /// What normalisation does to each site, `[N P]`.
+    fn moments(&self, site: &Site, kernel: &Kernel) -> Moments {
+        let positions = kernel.forward.positions;
+        let sites = kernel.forward.sites();
+        let mut moments =
+            Moments { mean: vec![0.0; sites], variance: vec![0.0; sites], scale: vec![0.0; sites] };
+        let groups = self.groups(&site.input);
+        for sample in 0..kernel.forward.samples {
+            for group in &groups {
+                let all = || group.iter().map(|p| sample * positions + p);
+                let mean = if self.centres() { average(all().map(|a| kernel.mean[a])) } else { 0.0 };
+                for a in all() {
+                    let centred = kernel.forward.variance[a] - mean * (2.0 * kernel.mean[a] - mean);
+                    moments.mean[a] = mean;
+                    moments.variance[a] = centred.max(0.0);
+                }
+                let scale = 1.0 / (average(all().map(|a| moments.variance[a])) + self.epsilon).sqrt();
+                all().for_each(|a| moments.scale[a] = scale);
+            }
+        }
+        moments
+    }
+}
+
+/// Mean that is subtracted, variance after that, and the factor 1/√(mean variance + ε), of each site.
+struct Moments {
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Moments {
+    /// $|s_a x - s_b y|^2 = s_a s_b [|x - y|^2 - (|x| - |y|)^2] + (s_a |x| - s_b |y|)^2$.
+    fn scaled(&self, a: usize, b: usize, squares: (f64, f64), distance: f64) -> f64 {
+        let (x, y) = (squares.0.max(0.0).sqrt(), squares.1.max(0.0).sqrt());
+        let inside = (distance - (x - y).powi(2)).max(0.0);
+        self.scale[a] * self.scale[b] * inside + (self.scale[a] * x - self.scale[b] * y).powi(2)
     }
 }
 
 impl LayerRule for Norm {
     fn shape(&self, name: &str, input: &Shape) -> Result<Shape, NetworkError> {
-        if self.epsilon > 0.0 && self.epsilon < 1.0 {
-            return Ok(input.clone());
+        let layer = name.to_string();
+        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
+            let value = self.epsilon;
+            return Err(NetworkError::Range { layer, key: "epsilon", value, range: "0 < epsilon < 1" });
         }
-        let (layer, value) = (name.to_string(), self.epsilon);
-        Err(NetworkError::Range { layer, key: "epsilon", value, range: "0 < epsilon < 1" })
+        match self.axes.iter().max() {
+            Some(&axis) if axis >= input.axes().len() => {
+                let why = ShapeFault::Axes { wanted: axis + 1, got: input.axes().len() };
+                Err(NetworkError::Shape { layer, input: input.clone(), why })
+            }
+            _ => Ok(input.clone()),
+        }
     }
 
     fn parameters(&self, input: &Shape) -> Vec<Parameter> {
@@ -72,54 +137,46 @@ impl LayerRule for Norm {
         }
     }
 
-    /// $F_{ab} = G_{ab}/\sqrt{G_{aa} G_{bb}}$, written for distances without cancellation:
-    /// $d' = s_a s_b [d - (\sqrt{v_a} - \sqrt{v_b})^2] + (s_a\sqrt{v_a} - s_b\sqrt{v_b})^2$ with
-    /// $s = 1/\sqrt{v + \epsilon}$ and v, d taken after subtracting the mean over features.
+    /// $F_{ab} = s_a s_b G_{ab}$ with $s = 1/\sqrt{\bar v + \epsilon}$, where G is the kernel after subtracting the mean
+    /// and v̄ its diagonal averaged over the positions that are normalised together. Θ gets the same factors: gain
+    /// and shift are taken as frozen, and the directions that normalisation removes are 1/n of all.
     fn propagate(
         &self,
-        _: &Site,
+        site: &Site,
         kernel: Kernel,
         _: &Theory,
         _: &mut Vec<Result<Kernel, Unknown>>,
     ) -> Result<Kernel, Unknown> {
-        let (variance, scale) = self.moments(&kernel);
-        let root: Vec<f64> = variance.iter().map(|v| v.sqrt()).collect();
+        let moments = self.moments(site, &kernel);
+        let scale = &moments.scale;
+        // |(x − m) − (y − n)|² in terms of the means μ, ν of x and y: d − 2 (m − n)(μ − ν) + (m − n)².
         let centred = |a: usize, b: usize, d: f64| {
-            let shift = if self.centres() { kernel.mean[a] - kernel.mean[b] } else { 0.0 };
-            (d - shift * shift).max(0.0)
+            let shift = moments.mean[a] - moments.mean[b];
+            (d - shift * (2.0 * (kernel.mean[a] - kernel.mean[b]) - shift)).max(0.0)
         };
+        let v = &moments.variance;
         let forward: Gram = kernel.forward.map(
-            |a, _| variance[a] * scale[a] * scale[a],
-            |a, b, d| {
-                let inside = (centred(a, b, d) - (root[a] - root[b]).powi(2)).max(0.0);
-                scale[a] * scale[b] * inside + (scale[a] * root[a] - scale[b] * root[b]).powi(2)
-            },
+            |a, _| v[a] * scale[a] * scale[a],
+            |a, b, d| moments.scaled(a, b, (v[a], v[b]), centred(a, b, d)),
         );
         let tangent = kernel.tangent.as_ref().map(|tangent| {
-            tangent.map(
-                |a, t| t * scale[a] * scale[a],
-                |a, b, d| {
-                    let (ta, tb) = (tangent.variance[a].sqrt(), tangent.variance[b].sqrt());
-                    let inside = (d - (ta - tb).powi(2)).max(0.0);
-                    scale[a] * scale[b] * inside + (scale[a] * ta - scale[b] * tb).powi(2)
-                },
-            )
+            let t = &tangent.variance;
+            tangent.map(|a, t| t * scale[a] * scale[a], |a, b, d| moments.scaled(a, b, (t[a], t[b]), d))
         });
-        let mean =
-            kernel.mean.iter().zip(&scale).map(|(m, s)| if self.centres() { 0.0 } else { m * s }).collect();
+        let means = kernel.mean.iter().zip(&moments.mean).zip(scale);
+        let mean = means.map(|((m, subtracted), s)| (m - subtracted) * s).collect();
         Ok(Kernel { forward, mean, gaussian: kernel.gaussian, tangent })
     }
 
-    /// $1/(v + \epsilon)$; the directions that normalisation removes are 1/n of all.
+    /// $1/(\bar v + \epsilon)$; the directions that normalisation removes are 1/n of all.
     fn backward_gain(
         &self,
-        _: &Site,
+        site: &Site,
         kernel: &Kernel,
         _: &[Result<Kernel, Unknown>],
         _: &Theory,
     ) -> Result<f64, Unknown> {
-        let (_, scale) = self.moments(kernel);
-        Ok(scale.iter().map(|s| s * s).sum::<f64>() / scale.len() as f64)
+        Ok(average(self.moments(site, kernel).scale.iter().map(|s| s * s)))
     }
 
     fn forward<S: Scalar>(
@@ -131,14 +188,23 @@ impl LayerRule for Norm {
         _: &mut dyn Watch<S>,
     ) -> Batch<S> {
         let (n, rows) = (site.input.width(), input.rows());
-        let scales_shape = Shape::features(site.input.positions());
+        let groups = self.groups(&site.input);
+        let scales_shape = Shape::features(groups.len());
         let mut scales = tape.take(input.members, input.samples, &scales_shape);
-        for (row, scale) in input.data.chunks_exact_mut(n).zip(&mut scales.data) {
-            let mean = if self.centres() { average(row.iter().map(|x| x.to_f64())) } else { 0.0 };
-            let variance = average(row.iter().map(|x| (x.to_f64() - mean).powi(2)));
-            let s = 1.0 / (variance + self.epsilon).sqrt();
-            *scale = S::from_f64(s);
-            row.iter_mut().for_each(|x| *x = S::from_f64((x.to_f64() - mean) * s));
+        let samples = input.data.chunks_exact_mut(site.input.len());
+        for (sample, scales) in samples.zip(scales.data.chunks_exact_mut(groups.len())) {
+            for (group, scale) in groups.iter().zip(scales) {
+                let place = |p: &usize| p * n..(p + 1) * n;
+                let values = || group.iter().flat_map(|p| &sample[place(p)]).map(|x| x.to_f64());
+                let mean = if self.centres() { average(values()) } else { 0.0 };
+                let variance = average(values().map(|x| (x - mean).powi(2)));
+                let s = 1.0 / (variance + self.epsilon).sqrt();
+                *scale = S::from_f64(s);
+                for p in group {
+                    let row = &mut sample[place(p)];
+                    row.iter_mut().for_each(|x| *x = S::from_f64((x.to_f64() - mean) * s));
+                }
+            }
         }
         let mut output = tape.take(input.members, input.samples, &site.output);
         output.data.copy_from_slice(&input.data);
@@ -193,13 +259,17 @@ impl LayerRule for Norm {
             }
         }
         // dx = s [dy - mean(dy) - x mean(dy x)], the mean only where it was subtracted.
-        for ((dy, x), scale) in
-            gradient.data.chunks_exact_mut(n).zip(normal.data.chunks_exact(n)).zip(&scales.data)
-        {
-            let mean = if self.centres() { average(dy.iter().map(|g| g.to_f64())) } else { 0.0 };
-            let along = average(dy.iter().zip(x).map(|(g, x)| g.to_f64() * x.to_f64()));
-            for i in 0..n {
-                dy[i] = S::from_f64(scale.to_f64() * (dy[i].to_f64() - mean - x[i].to_f64() * along));
+        let groups = self.groups(&site.input);
+        let len = site.input.len();
+        let samples = gradient.data.chunks_exact_mut(len).zip(normal.data.chunks_exact(len));
+        for ((dy, x), scales) in samples.zip(scales.data.chunks_exact(groups.len())) {
+            for (group, scale) in groups.iter().zip(scales) {
+                let places = || group.iter().flat_map(|p| p * n..(p + 1) * n);
+                let mean = if self.centres() { average(places().map(|i| dy[i].to_f64())) } else { 0.0 };
+                let along = average(places().map(|i| dy[i].to_f64() * x[i].to_f64()));
+                for i in places() {
+                    dy[i] = S::from_f64(scale.to_f64() * (dy[i].to_f64() - mean - x[i].to_f64() * along));
+                }
             }
         }
         tape.give(normal);

@@ -1,11 +1,13 @@
 //! Residual block: $z' = \beta f(z) + \gamma z$.
 
-use super::{Arm, Layer, LayerRule};
+use super::branches::{Term, sum};
+use super::{Arm, LayerRule};
 use crate::batch::Batch;
 use crate::error::{NetworkError, ShapeFault, Unknown};
-use crate::kernel::{Gram, Kernel, Positions};
+use crate::kernel::{Kernel, Positions};
 use crate::network::Named;
-use crate::plan::{Site, Theory, Weights, backward_gains, forward_all, positions_through, propagate_site};
+use crate::plan::{Site, Theory, Weights};
+use crate::plan::{backward_gains, forward_all, positions_through, propagate_site, renewed};
 use crate::shape::Shape;
 use crate::tape::{Tape, Watch};
 use carnot_math::device;
@@ -33,22 +35,6 @@ fn unit() -> f64 {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn is_unit(value: &f64) -> bool {
     *value == 1.0
-}
-
-impl Residual {
-    fn mixed(&self, branch: &Gram, skip: &Gram) -> Gram {
-        let (beta, gamma) = (self.branch * self.branch, self.skip * self.skip);
-        branch.map(
-            |a, v| beta * v + gamma * skip.variance[a],
-            |a, b, d| beta * d + gamma * skip.distance_of(a, b).expect("same pairs"),
-        )
-    }
-
-    /// True when fresh weights come last, so that branch and skip are uncorrelated.
-    fn ends_in_weights(inside: &[Site]) -> bool {
-        let last = inside.iter().rev().find(|site| !matches!(site.layer, Layer::Dropout(_)));
-        last.is_some_and(|site| site.layer.has_weights())
-    }
 }
 
 impl LayerRule for Residual {
@@ -83,8 +69,8 @@ impl LayerRule for Residual {
         positions_through(&site.inside, wanted).max(wanted)
     }
 
-    /// $K' = \beta^2 K_f + \gamma^2 K$, and the same for distances and Θ: the block's last weights are
-    /// independent of everything before them, so branch and skip are uncorrelated.
+    /// $K' = \beta^2 K_f + \gamma^2 K$, and the same for distances and Θ: the block's weights are independent of
+    /// everything before them, so that branch and skip share no more than their means (see [`sum`]).
     fn propagate(
         &self,
         site: &Site,
@@ -92,24 +78,15 @@ impl LayerRule for Residual {
         theory: &Theory,
         inside: &mut Vec<Result<Kernel, Unknown>>,
     ) -> Result<Kernel, Unknown> {
-        if !Residual::ends_in_weights(&site.inside) {
+        if !renewed(&site.inside) {
             return Err(Unknown::CorrelatedSkip(site.name.clone()));
         }
         let mut branch = kernel.clone();
         for inner in &site.inside {
             branch = propagate_site(inner, branch, theory, inside)?;
         }
-        let tangent = match (&branch.tangent, &kernel.tangent) {
-            (Some(branch), Some(skip)) => Some(self.mixed(branch, skip)),
-            _ => None,
-        };
-        let means = branch.mean.iter().zip(&kernel.mean);
-        Ok(Kernel {
-            forward: self.mixed(&branch.forward, &kernel.forward),
-            mean: means.map(|(b, s)| self.branch * b + self.skip * s).collect(),
-            gaussian: branch.gaussian && kernel.gaussian,
-            tangent,
-        })
+        let branch = Term { factor: self.branch, kernel: &branch };
+        Ok(sum(&[branch, Term { factor: self.skip, kernel: &kernel }]))
     }
 
     /// $\gamma^2 + \beta^2 \prod$ of the gains inside.
