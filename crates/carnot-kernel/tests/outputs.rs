@@ -33,7 +33,7 @@ fn positions_that_leave_a_network_are_averaged() {
 
 #[test]
 fn the_layer_that_has_no_answer_is_named_with_its_reason() {
-    let layers = "{ residual = 1.0, block = [{ dense = 2 }, { act = 'exp' }] }, { dense = 8 }";
+    let layers = "{ dense = 2 }, { residual = 1.0, block = [{ act = 'exp' }] }, { dense = 8 }";
     let engine = engine(layers, "[2]", 1.0);
     let why = engine.gram(Inputs { data: &[1.0, 2.0], samples: 1 }).unwrap_err();
     assert!(matches!(&why, KernelError::NotKnown { layer, .. } if layer == "residual.1"), "{why}");
