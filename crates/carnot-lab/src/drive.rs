@@ -34,6 +34,8 @@ pub struct Manner<'a> {
 /// What happens while jobs run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// What the work will cost, before it begins.
+    Cost(String),
     /// Work begins.
     Started {
         /// Points that were there already.
@@ -72,7 +74,8 @@ pub struct Answer {
 /// # Errors
 /// What planning, a job, the report or the store says. Points that landed before stay.
 pub fn drive(question: &dyn Question, run: &Run, manner: &Manner) -> Result<Answer, LabError> {
-    if manner.is_fresh {
+    let is_complete = question.outputs().iter().all(|path| path.exists());
+    if manner.is_fresh || !is_complete {
         run.clear()?;
     } else if let Some(answer) = finished(question, run, manner)? {
         return Ok(answer);
@@ -80,6 +83,9 @@ pub fn drive(question: &dyn Question, run: &Run, manner: &Manner) -> Result<Answ
     let mut work = Work::new(question, run)?;
     let (kept, of) = (work.done(), work.jobs.len());
     if !work.is_complete() {
+        if let Some(words) = question.cost()? {
+            (manner.watch)(&Event::Cost(words));
+        }
         (manner.watch)(&Event::Started { kept, of });
         let began = Instant::now();
         let worked = work.run_missing(question, run, manner);

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use carnot_kernel::KernelError;
 use carnot_net::activation::ActivationError;
 use carnot_net::dataset::DataError;
 use carnot_net::error::NetworkError;
@@ -233,6 +234,29 @@ pub enum LabError {
         /// What the reader said.
         message: String,
     },
+    /// A kernel on data cannot be computed.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Work that does not fit into memory.
+    #[error("{what} needs {}, and {} may be used", gib(*needed), gib(*available))]
+    TooLarge {
+        /// What does not fit.
+        what: String,
+        /// Bytes it needs.
+        needed: f64,
+        /// Bytes that may be used.
+        available: f64,
+        /// What would fit.
+        fits: String,
+    },
+    /// A file of results cannot be written.
+    #[error("cannot write {path}: {message}")]
+    Output {
+        /// The path.
+        path: String,
+        /// What the system said.
+        message: String,
+    },
     /// Worker threads cannot be started.
     #[error("cannot start {threads} threads: {message}")]
     Threads {
@@ -246,6 +270,16 @@ pub enum LabError {
 impl From<NetworkError> for LabError {
     fn from(error: NetworkError) -> LabError {
         LabError::Network { error, file: None }
+    }
+}
+
+/// Bytes in words: `3.2 GiB`, `850 MiB`.
+pub(crate) fn gib(bytes: f64) -> String {
+    let significant = carnot_report::number::significant;
+    match bytes / crate::memory::GIB {
+        gib if gib >= 1024.0 => format!("{} TiB", significant(gib / 1024.0, 3)),
+        gib if gib >= 1.0 => format!("{} GiB", significant(gib, 3)),
+        gib => format!("{} MiB", significant(gib * 1024.0, 3)),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod error;
 pub mod experiments;
 pub mod explain;
 pub mod jobs;
+pub mod memory;
 pub mod present;
 pub mod remedy;
 pub mod settings;

@@ -64,6 +64,13 @@ impl Progress {
     /// Takes in what happened.
     pub fn show(&self, event: &Event) {
         let mut state = self.state.lock().expect("nothing panics while it holds this lock");
+        if let Event::Cost(words) = event {
+            if self.manner != Manner::Silent {
+                // Nobody to tell when this fails.
+                let _ = writeln!(stderr(), "{}   {words}", self.title);
+            }
+            return;
+        }
         state.take(event);
         match self.manner {
             Manner::Silent => {}
@@ -107,6 +114,7 @@ impl Progress {
 impl State {
     fn take(&mut self, event: &Event) {
         match event {
+            Event::Cost(_) => {}
             Event::Started { kept, of } => {
                 (self.kept, self.done, self.of) = (*kept, *kept, *of);
                 self.began = Instant::now();

@@ -41,6 +41,8 @@ const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-net/src/dataset/", "data sets are read from files"),
     ("crates/carnot-lab/src/store/", "runs are files"),
     ("crates/carnot-lab/src/spec/", "settings and networks are read from files"),
+    ("crates/carnot-lab/src/experiments/kernel/keep.rs", "kernels are kept as files"),
+    ("crates/carnot-lab/src/memory.rs", "what is free is told by files of the system"),
     ("crates/carnot-lab/src/jobs/worker.rs", "a job is a file, so that a cluster can carry it"),
 ];
 

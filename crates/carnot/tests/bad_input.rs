@@ -195,6 +195,32 @@ fn data() {
 }
 
 #[test]
+fn kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("two.csv"), b"1,2,0\n3,4,1\n").unwrap();
+    let before = names(folder.path());
+    let rows: &[(&[&str], &str, &str)] = &[
+        (&["2-4-2"], "config/missing", "data"),
+        (&["64-8-10", "--data", "digits", "--memory", "0.01"], "kernel/too-large", "--train"),
+        (&["64-8-10", "--data", "digits", "--memory", "-1"], "config/out-of-range", "--memory"),
+        (&["64-8-10", "--data", "digits", "--noise", "-1"], "config/out-of-range", "--noise"),
+        (&["64-8-10", "--data", "digits", "--tolerance", "0"], "config/out-of-range", "--tolerance"),
+        (&["64-8-10", "--data", "digits", "--save", "k.png"], "config/out-of-range", ".npy"),
+        (&["64-8-10", "--data", "digits", "--save", "no/such/k.npy"], "output/refused", "no/such"),
+        (&["64-8-10", "--data", "digits", "--parametrization", "ntkk"], "config/wrong-value", "\"ntk\""),
+        (&["64-8-9", "--data", "digits", "--members", "1"], "train/outputs", "10"),
+        (&["64-8-10", "--data", "digits", "--select", "--activations", "tahn"], "", "tanh"),
+        (&["64-8x60-10", "--activation", "z^2", "--c-w", "9", "--data", "digits"], "kernel/", "dense"),
+        (&["2-4-2", "--data", "two.csv", "--test-data", "three.csv"], "data/missing", "two.csv"),
+    ];
+    for (arguments, code, place) in rows {
+        let output = carnot(folder.path(), &[&["kernel"], *arguments].concat());
+        is_told(&output, code, place, &arguments.join(" "));
+    }
+    assert_eq!(names(folder.path()), before, "nothing is written");
+}
+
+#[test]
 fn runs() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();

@@ -172,6 +172,19 @@ impl Explain for LabError {
                 "job files are written by --jobs-to, for one version",
                 "carnot ensemble 784-128x50-10 --jobs-to jobs   writes them",
             ),
+            LabError::Kernel(error) => error.explain(),
+            LabError::TooLarge { fits, .. } => told(
+                "kernel/too-large",
+                problem,
+                "a kernel holds one number for every pair of samples, and its decomposition several",
+                fits.clone(),
+            ),
+            LabError::Output { path, .. } => told(
+                "output/refused",
+                problem,
+                "the system did not take the file; nothing half-written was left behind",
+                format!("ls -ld {path}   or another --save"),
+            ),
             LabError::Threads { .. } => {
                 told("system/threads", problem, "the system allows no more threads", "--threads 1")
             }

@@ -5,6 +5,7 @@
 //! said what to do about it.
 
 mod data;
+mod engine;
 mod formula;
 mod kernel;
 mod lab;

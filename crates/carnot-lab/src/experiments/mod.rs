@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use carnot_report::report::Report;
@@ -48,6 +49,19 @@ pub trait Experiment: 'static {
     /// # Errors
     /// When the specification asks for something impossible.
     fn plan(spec: &Self::Spec) -> Result<Vec<Job>, LabError>;
+
+    /// What the work will cost, in words: memory and time, said before it starts. `None` where it is a matter of seconds.
+    ///
+    /// # Errors
+    /// When the work cannot be done at all: the reason, with what would fit.
+    fn cost(_spec: &Self::Spec) -> Result<Option<String>, LabError> {
+        Ok(None)
+    }
+
+    /// Files that the jobs write beside their answers. A kept answer whose files are gone is made again.
+    fn outputs(_spec: &Self::Spec) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Does one job. Pure: the same specification and job give the same bits, whatever ran before or beside it.
     ///
@@ -230,6 +244,7 @@ macro_rules! experiments {
 experiments! {
     check::Check,
     predict::Predict,
+    kernel::Kernel,
     ensemble::Ensemble,
 }
 

@@ -1,6 +1,7 @@
 //! Experiments without their type: what the driver and the command line hold in their hands.
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use carnot_report::report::Report;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -47,6 +48,13 @@ pub trait Question: Send + Sync {
     /// # Errors
     /// See [`Experiment::plan`].
     fn plan(&self) -> Result<Vec<Job>, LabError>;
+    /// See [`Experiment::cost`].
+    ///
+    /// # Errors
+    /// See [`Experiment::cost`].
+    fn cost(&self) -> Result<Option<String>, LabError>;
+    /// See [`Experiment::outputs`].
+    fn outputs(&self) -> Vec<PathBuf>;
     /// See [`Experiment::run`].
     ///
     /// # Errors
@@ -152,6 +160,14 @@ impl<E: Experiment> Question for Asked<E> {
 
     fn plan(&self) -> Result<Vec<Job>, LabError> {
         E::plan(&self.spec)
+    }
+
+    fn cost(&self) -> Result<Option<String>, LabError> {
+        E::cost(&self.spec)
+    }
+
+    fn outputs(&self) -> Vec<PathBuf> {
+        E::outputs(&self.spec)
     }
 
     fn run(&self, job: &Job, tools: &Tools) -> Result<Value, LabError> {

@@ -1,0 +1,441 @@
+//! The work of one job: kernels on the samples, and what they predict.
+
+use carnot_kernel::{Engine, Inputs, Matrices, Options, Precision, Route};
+use carnot_net::dataset::{Dataset, Targets as Wanted};
+use carnot_net::hyper::LayerInit;
+use carnot_net::plan::Plan;
+use carnot_net::tape::Mode;
+use carnot_sim::train::spec::Precision as Float;
+use carnot_theory::inference::Duration;
+use carnot_theory::regression::choose::{Criterion, best};
+use carnot_theory::regression::descent::{Descent, Loss, Start};
+use carnot_theory::regression::modes::Modes;
+use carnot_theory::regression::posterior::Posterior;
+use carnot_theory::regression::problem::{Predicted, Prior, Ridge, Targets};
+use carnot_theory::regression::spectrum::{Timetable, alignment};
+
+use super::{KernelSpec, keep};
+use super::answer::{Answer, Moment, Prediction, SMALL, Side, Small, Spectrum};
+use super::data::{self, Split};
+use super::networks;
+use super::score::scores;
+use crate::error::LabError;
+use crate::experiments::Tools;
+use crate::memory;
+
+/// Matrices of N² numbers that are in memory at once: both kernels, both sets of eigenvectors, and one in hand.
+const SQUARES: f64 = 5.0;
+/// Most samples kept aside for which the kernel among them is computed whole.
+const BLOCK: usize = 500;
+/// Moments of training that are shown.
+const MOMENTS: usize = 25;
+
+/// The samples of a set, as the engine takes them.
+struct Points {
+    data: Vec<f64>,
+    samples: usize,
+}
+
+impl Points {
+    fn of(data: &Dataset) -> Points {
+        Points { data: data.exact_inputs(), samples: data.len() }
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs { data: &self.data, samples: self.samples }
+    }
+}
+
+fn options(spec: &KernelSpec, tangent: bool) -> Options {
+    let precision = match spec.float {
+        Float::Float32 => Precision::F32,
+        Float::Float64 => Precision::F64,
+    };
+    let mode = if spec.dropout { Mode::Train } else { Mode::Evaluate };
+    Options { precision, tangent, tolerance: spec.tolerance, mode }
+}
+
+/// Largest eigenvalue of Θ over some samples.
+///
+/// # Errors
+/// When the kernel is not known or is none.
+pub fn largest_eigenvalue(spec: &KernelSpec, plan: &Plan, few: &Dataset) -> Result<f64, LabError> {
+    let init = spec.init.initial(plan)?.layers;
+    let rates = spec.parametrization.rates(plan, &init);
+    let engine = Engine::compile(plan, &init, &rates, options(spec, true))?;
+    let matrices = engine.gram(Points::of(few).inputs())?;
+    let tangent = matrices.tangent.expect("it was asked for").into_f64();
+    Ok(Modes::of(&tangent, few.len())?.largest())
+}
+
+/// What the work will cost.
+///
+/// # Errors
+/// [`LabError::TooLarge`] with what would fit.
+pub fn cost(spec: &KernelSpec) -> Result<Option<String>, LabError> {
+    keep::check(spec)?;
+    let plan = Plan::new(spec.network.network())?;
+    let split = data::split(spec, &plan)?;
+    let (n, m) = (split.train.len() as f64, split.test.as_ref().map_or(0, Dataset::len) as f64);
+    let needed = 8.0 * (SQUARES * n * n + 2.0 * n * m + (n + m) * plan.input.len() as f64);
+    let available = memory::budget(spec.memory);
+    if needed > available {
+        let fits = ((available / 8.0 / SQUARES).sqrt() * 0.98).floor();
+        return Err(LabError::TooLarge {
+            what: format!("the prediction from {n} training samples"),
+            needed,
+            available,
+            fits: format!("--train {fits}, or --memory with more GiB"),
+        });
+    }
+    Ok((n > 2000.0).then(|| format!("{} of memory for {n} + {m} samples", crate::error::gib(needed))))
+}
+
+/// K alone, and what a Bayesian network predicts.
+///
+/// # Errors
+/// When the kernel is not known.
+pub fn bayesian(
+    spec: &KernelSpec,
+    plan: &Plan,
+    init: &[LayerInit],
+    split: &Split,
+) -> Result<Side, LabError> {
+    let rates = spec.parametrization.rates(plan, init);
+    let engine = Engine::compile(plan, init, &rates, options(spec, false))?;
+    let train = Points::of(&split.train);
+    let kernel = engine.gram(train.inputs())?.kernel.into_f64();
+    let test = split.test.as_ref().map(Points::of);
+    let aside = match &test {
+        Some(test) => Some(Aside {
+            cross: engine.cross(test.inputs(), train.inputs())?.kernel.into_f64(),
+            prior: diagonal(&engine, test, plan)?,
+            whole: None,
+        }),
+        None => None,
+    };
+    Ok(posterior(spec, split, &kernel, aside.as_ref(), Criterion::EvidenceAtAmplitude))
+}
+
+/// Kernels between the samples kept aside and the others.
+struct Aside {
+    /// `[M, N]`
+    cross: Vec<f64>,
+    /// `[M]`
+    prior: Vec<f64>,
+    /// `[M, M]`, when M is small.
+    whole: Option<Vec<f64>>,
+}
+
+/// K of each sample with itself.
+fn diagonal(engine: &Engine, points: &Points, plan: &Plan) -> Result<Vec<f64>, LabError> {
+    let width = plan.input.len();
+    let mut all = Vec::with_capacity(points.samples);
+    for rows in points.data.chunks(BLOCK * width) {
+        let samples = rows.len() / width;
+        let block = engine.gram(Inputs { data: rows, samples })?.kernel.into_f64();
+        all.extend((0..samples).map(|a| block[a * (samples + 1)]));
+    }
+    Ok(all)
+}
+
+/// Kernels, spectra and predictions of one network.
+///
+/// # Errors
+/// When a kernel is not known, or does not fit.
+pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer, LabError> {
+    cost(spec)?;
+    let plan = Plan::new(spec.network.network())?;
+    let init = spec.init.initial(&plan)?.layers;
+    let rates = spec.parametrization.rates(&plan, &init);
+    let engine = Engine::compile(&plan, &init, &rates, options(spec, true))?;
+    let train = Points::of(&split.train);
+    let test = split.test.as_ref().map(Points::of);
+    tools.step("kernels", 0, 1);
+    let own = engine.gram(train.inputs())?;
+    let saved = keep::keep(spec, &own)?;
+    let (kernel, tangent) = parts(own);
+    let (mut nngp_aside, mut ntk_aside) = (None, None);
+    if let Some(test) = &test {
+        let (k, t) = parts(engine.cross(test.inputs(), train.inputs())?);
+        let whole = match test.samples <= SMALL {
+            true => Some(engine.gram(test.inputs())?.kernel.into_f64()),
+            false => None,
+        };
+        let prior = diagonal(&engine, test, &plan)?;
+        ntk_aside = Some(Aside { cross: t, prior: prior.clone(), whole: whole.clone() });
+        nngp_aside = Some(Aside { cross: k, prior, whole });
+    }
+    tools.step("predictions", 0, 1);
+    let nngp = posterior(spec, split, &kernel, nngp_aside.as_ref(), Criterion::LeaveOneOutDensity);
+    let ntk = descent(spec, split, (&kernel, &tangent), nngp_aside.as_ref().zip(ntk_aside.as_ref()), tools);
+    let (n, m) = (train.samples, test.as_ref().map_or(0, |test| test.samples));
+    let rows = |values: &[f64], width: usize| values.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>();
+    let crossed = |aside: &Option<Aside>| {
+        let transposed = |a: &Aside| (0..n).map(|i| (0..m).map(|j| a.cross[j * n + i]).collect()).collect();
+        aside.as_ref().map_or(Vec::new(), transposed)
+    };
+    let matrices = (n <= SMALL && m <= SMALL).then(|| Small {
+        nngp: rows(&kernel, n),
+        ntk: rows(&tangent, n),
+        nngp_test: crossed(&nngp_aside),
+        ntk_test: crossed(&ntk_aside),
+    });
+    let route = match engine.route() {
+        Route::Entrywise => "entrywise",
+        Route::Spatial => "spatial",
+        Route::General => "general",
+    };
+    Ok(Answer {
+        train: n,
+        test: m,
+        outputs: split.train.targets.outputs(),
+        route: route.into(),
+        nngp,
+        ntk,
+        matrices,
+        saved,
+        remarks: remarks(&train),
+    })
+}
+
+fn parts(matrices: Matrices) -> (Vec<f64>, Vec<f64>) {
+    let tangent = matrices.tangent.expect("it was asked for").into_f64();
+    (matrices.kernel.into_f64(), tangent)
+}
+
+/// Repeated and zero samples, said before they are found in a spectrum.
+fn remarks(points: &Points) -> Vec<String> {
+    let width = points.data.len() / points.samples.max(1);
+    let bits = |row: &[f64]| row.iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<u64>>();
+    let mut rows: Vec<Vec<u64>> = points.data.chunks(width).map(bits).collect();
+    let zeros = rows.iter().filter(|row| row.iter().all(|&x| x == 0)).count();
+    let all = rows.len();
+    rows.sort_unstable();
+    rows.dedup();
+    let mut remarks = Vec::new();
+    if all == 1 {
+        remarks.push("one training sample: nothing can be left out".into());
+    }
+    if rows.len() < all {
+        let twice = all - rows.len();
+        remarks.push(format!("{twice} of {all} training samples repeat others: the kernel is singular without noise"));
+    }
+    if zeros > 0 {
+        remarks.push(format!("{zeros} training samples are zero: only biases reach the output there"));
+    }
+    remarks
+}
+
+/// A Bayesian network: posterior under K.
+fn posterior(
+    spec: &KernelSpec,
+    split: &Split,
+    kernel: &[f64],
+    aside: Option<&Aside>,
+    criterion: Criterion,
+) -> Side {
+    let n = split.train.len();
+    let modes = match Modes::of(kernel, n) {
+        Ok(modes) => modes,
+        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
+    };
+    let wanted = data::targets(&split.train);
+    let targets = wanted.as_ref().map(|(values, outputs)| Targets { values, outputs: *outputs });
+    let spectrum = Some(spectrum(&modes, kernel, targets));
+    let Some(targets) = targets else { return Side { spectrum, prediction: None, because: None } };
+    let predicted = || -> Result<Prediction, LabError> {
+        let (noise, noise_by) = noise(spec, &modes, targets, criterion)?;
+        let fit = Posterior::fit(kernel.to_vec(), n, targets, Ridge::Absolute(noise))?;
+        let mut prediction = blank(noise, noise_by);
+        let mut scale = 1.0;
+        match fit.log_evidence() {
+            Ok(evidence) => {
+                prediction.log_evidence = Some(evidence);
+                // A model with a free amplitude a scales fit and volume: its best a is the fit over the number of targets.
+                let count = targets.values.len() as f64;
+                let fit: f64 = fit.weights().iter().zip(targets.values).map(|(w, y)| w * y).sum();
+                let amplitude = fit / count;
+                prediction.amplitude = Some(amplitude);
+                prediction.evidence_at_amplitude =
+                    Some(evidence + 0.5 * fit - 0.5 * count * (1.0 + amplitude.ln()));
+            }
+            Err(because) => prediction.no_evidence = Some(because.to_string()),
+        }
+        match fit.leave_one_out() {
+            Ok(left) => {
+                let factor = left.variance_scale();
+                (scale, prediction.bar_scale) = (factor.value, Some(factor.into()));
+                let found = Predicted { mean: left.mean, variance: left.variance, covariance: None };
+                prediction.left_out = Some(scores(&split.train, &found, 0.0, scale)?);
+            }
+            Err(because) => prediction.no_left_out = Some(because.to_string()),
+        }
+        if let Some((aside, test)) = aside.zip(split.test.as_ref()) {
+            let found = match spec.time {
+                None => fit.predict(&aside.cross, prior(aside))?,
+                // Gradient descent on the last layer alone: its tangent kernel is K.
+                Some(time) => {
+                    let descent = Descent::new(&modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
+                    descent.predict(&aside.cross, from(kernel, aside), Duration::Flow(time))?
+                }
+            };
+            enter(&mut prediction, test, &found, (noise, scale))?;
+        }
+        Ok(prediction)
+    };
+    concluded(spectrum, predicted())
+}
+
+/// A trained network: gradient descent under Θ from random starts of covariance K.
+fn descent(
+    spec: &KernelSpec,
+    split: &Split,
+    (kernel, tangent): (&[f64], &[f64]),
+    aside: Option<(&Aside, &Aside)>,
+    tools: &Tools,
+) -> Side {
+    let n = split.train.len();
+    let modes = match Modes::of(tangent, n) {
+        Ok(modes) => modes,
+        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
+    };
+    let wanted = data::targets(&split.train);
+    let targets = wanted.as_ref().map(|(values, outputs)| Targets { values, outputs: *outputs });
+    let spectrum = Some(spectrum(&modes, tangent, targets));
+    let Some(targets) = targets else { return Side { spectrum, prediction: None, because: None } };
+    let predicted = || -> Result<Prediction, LabError> {
+        let (noise, noise_by) = noise(spec, &modes, targets, Criterion::LeaveOneOutError)?;
+        let descent = Descent::new(&modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
+        let mut prediction = blank(noise, noise_by);
+        prediction.no_evidence = Some("training by gradient descent is no inference".into());
+        let table = Timetable::new(&modes, targets, spec.loss.into())?;
+        for part in [0.5, 0.9, 0.99] {
+            let time = table.time_to(part)?;
+            prediction.times.push(time.is_finite().then_some(time));
+        }
+        match Posterior::fit(tangent.to_vec(), n, targets, Ridge::Absolute(noise)).and_then(|fit| fit.leave_one_out()) {
+            Ok(left) => {
+                let found = Predicted { mean: left.mean, variance: Vec::new(), covariance: None };
+                prediction.left_out = Some(scores(&split.train, &found, 0.0, 1.0)?);
+            }
+            Err(because) => prediction.no_left_out = Some(because.to_string()),
+        }
+        if let Some(((start, aside), test)) = aside.zip(split.test.as_ref()) {
+            let duration = spec.time.map_or(Duration::Converged, Duration::Flow);
+            let found = descent.predict(&aside.cross, from(kernel, start), duration)?;
+            enter(&mut prediction, test, &found, (0.0, 1.0))?;
+            if spec.members > 0 {
+                let time = networks::time(spec, split, networks::rate(spec, split, tools)?);
+                let free = Descent::new(&modes, targets, Ridge::Absolute(0.0), Loss::Sum)?;
+                let found = free.predict(&aside.cross, from(kernel, start), Duration::Flow(time))?;
+                prediction.at_networks = Some(scores(test, &found, 0.0, 1.0)?);
+            }
+            for time in moments(&modes, spec.loss.into(), targets.outputs) {
+                let found = descent.predict(&aside.cross, Start::Zero, Duration::Flow(time))?;
+                let found = Predicted { variance: Vec::new(), ..found };
+                let scores = scores(test, &found, 0.0, 1.0)?;
+                let accuracy = scores.accuracy.map(|a| a.value);
+                prediction.curve.push(Moment { time, error: scores.error.value, accuracy });
+            }
+        }
+        Ok(prediction)
+    };
+    concluded(spectrum, predicted())
+}
+
+/// Outputs of random networks, at which training starts.
+fn from<'a>(kernel: &'a [f64], aside: &'a Aside) -> Start<'a> {
+    Start::Ensemble { train: kernel, cross: &aside.cross, prior: prior(aside), noise: 0.0 }
+}
+
+fn prior(aside: &Aside) -> Prior<'_> {
+    aside.whole.as_ref().map_or(Prior::Variances(&aside.prior), |whole| Prior::Full(whole))
+}
+
+fn concluded(spectrum: Option<Spectrum>, predicted: Result<Prediction, LabError>) -> Side {
+    match predicted {
+        Ok(prediction) => Side { spectrum, prediction: Some(prediction), because: None },
+        Err(error) => Side { spectrum, prediction: None, because: Some(error.to_string()) },
+    }
+}
+
+fn blank(noise: f64, noise_by: &str) -> Prediction {
+    Prediction {
+        noise,
+        noise_by: noise_by.into(),
+        log_evidence: None,
+        no_evidence: None,
+        amplitude: None,
+        evidence_at_amplitude: None,
+        left_out: None,
+        no_left_out: None,
+        bar_scale: None,
+        kept_aside: None,
+        times: Vec::new(),
+        at_networks: None,
+        curve: Vec::new(),
+        mean: None,
+        covariance: None,
+    }
+}
+
+fn enter(prediction: &mut Prediction, test: &Dataset, found: &Predicted, (noise, scale): (f64, f64)) -> Result<(), LabError> {
+    let m = test.len();
+    if !matches!(test.targets, Wanted::None) {
+        prediction.kept_aside = Some(scores(test, found, noise, scale)?);
+    }
+    if m <= SMALL {
+        let rows = |values: &[f64]| values.chunks(values.len() / m).map(<[f64]>::to_vec).collect();
+        prediction.mean = Some(rows(&found.mean));
+        prediction.covariance = found.covariance.as_deref().map(rows);
+    }
+    Ok(())
+}
+
+/// Eigenvalues at about sixty places, and the share of the targets along the first of them.
+fn spectrum(modes: &Modes, kernel: &[f64], targets: Option<Targets>) -> Spectrum {
+    let n = modes.samples();
+    let mut order: Vec<usize> = (0..=60).map(|i| (n as f64).powf(f64::from(i) / 60.0).round() as usize).collect();
+    order.dedup();
+    let values = order.iter().map(|k| modes.values()[n - k] / n as f64).collect();
+    // Targets that are all zero are aligned with nothing.
+    let aligned = targets.and_then(|targets| alignment(modes, kernel, targets).ok());
+    let power = aligned.as_ref().map_or(Vec::new(), |a| order.iter().map(|&k| a.cumulative[k - 1]).collect());
+    let above = modes.values().iter().copied().find(|&value| value > modes.rounding());
+    Spectrum {
+        largest: modes.largest(),
+        smallest: modes.smallest(),
+        rank: modes.rank(),
+        condition: above.map(|least| modes.largest() / least),
+        largest_rate: Loss::Sum.largest_rate(modes.largest(), n, 1) * n as f64,
+        order,
+        values,
+        power,
+        alignment: aligned.map(|a| a.centred),
+    }
+}
+
+/// The noise that is given, or that predicts samples left out best.
+fn noise(
+    spec: &KernelSpec,
+    modes: &Modes,
+    targets: Targets,
+    criterion: Criterion,
+) -> Result<(f64, &'static str), LabError> {
+    match (spec.noise, spec.ridge) {
+        (Some(noise), _) => Ok((noise, "given")),
+        (None, Some(ridge)) => Ok((ridge * modes.mean_diagonal(), "given")),
+        (None, None) if modes.samples() < 2 => Ok((0.0, "one sample")),
+        (None, None) => Ok((best(modes, targets, criterion)?.1.ridge, "leave-one-out")),
+    }
+}
+
+/// Times from the first direction learned to the last, in the unit of the loss.
+fn moments(modes: &Modes, loss: Loss, outputs: usize) -> Vec<f64> {
+    let floor = modes.rounding().max(1e-9 * modes.largest());
+    let least = modes.values().iter().copied().find(|&value| value > floor).unwrap_or(modes.largest());
+    let unit = loss.unit(modes.samples(), outputs);
+    let (from, to) = ((0.1 / modes.largest() / unit).ln(), (10.0 / least / unit).ln());
+    (0..MOMENTS).map(|i| (from + (to - from) * i as f64 / (MOMENTS - 1) as f64).exp()).collect()
+}
