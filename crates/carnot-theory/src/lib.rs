@@ -48,6 +48,7 @@ pub mod recommend;
 pub mod regression;
 pub mod residual;
 pub mod shape_of;
+pub mod shaping;
 pub mod tangent;
 mod tensor_step;
 pub mod tensors;

@@ -75,7 +75,7 @@ impl LayerRule for ExpNormalized {
         if !(self.gamma > 0.0 && self.gamma <= 20.0) {
             return Err(range("exp_normalized", self.gamma, "0 < gamma <= 20"));
         }
-        if !(self.shift.abs() <= 10.0) {
+        if !(-10.0..=10.0).contains(&self.shift) {
             return Err(range("shift", self.shift, "-10 … 10"));
         }
         Ok(input.clone())
