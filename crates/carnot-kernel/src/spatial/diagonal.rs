@@ -2,12 +2,12 @@
 
 use super::axis::Link;
 use super::program::{Chain, Op, Stage, Weights};
-use super::unary::{Fields, Unary};
+use super::unary::{Borrowed, Fields, Unary};
 use crate::error::KernelError;
 use carnot_math::device::cpu::places::{
     Affine, LANES, Taps, blend, dot_channels, multiply_sides, sum_rows, weigh_places, weigh_windows,
 };
-use carnot_math::scalar::Scalar;
+use carnot_math::device::wide::Real;
 
 /// Images of K and, where wanted, Θ: `[rows, columns, LANES]`.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Images<S> {
     pub tangent: Vec<S>,
 }
 
-impl<S: Scalar> Images<S> {
+impl<S: Real> Images<S> {
     pub fn zeros(places: usize, tangent: bool) -> Images<S> {
         let zeros = |wanted: bool| vec![S::default(); if wanted { places * LANES } else { 0 }];
         Images { kernel: zeros(true), tangent: zeros(tangent) }
@@ -41,7 +41,7 @@ pub(crate) struct Work<S> {
     depth: usize,
 }
 
-impl<S: Scalar> Work<S> {
+impl<S: Real> Work<S> {
     pub fn new(places: usize, tangent: bool) -> Work<S> {
         let images = || Images::zeros(places, tangent);
         Work { image: images(), next: images(), line: images(), saved: Vec::new(), depth: 0 }
@@ -59,7 +59,7 @@ pub(crate) enum Source<'a, S> {
 /// What is known of the variances on both sides, by the number of the op that asks.
 pub(crate) enum Known<'a, S> {
     /// Known already.
-    Given { rows: &'a [Fields<S>], columns: &'a [Fields<S>] },
+    Given { rows: &'a [Borrowed<'a, S>], columns: &'a [Borrowed<'a, S>] },
     /// Both sides are the same samples, and this is the diagonal of equal positions: K itself is the variance.
     Found { fields: &'a mut [Fields<S>] },
 }
@@ -73,7 +73,7 @@ pub(crate) struct Runner<'a> {
 
 impl Runner<'_> {
     /// Carries one diagonal through the stage; returns the number of rows and columns of the image it leaves in `work`.
-    pub fn run<S: Scalar>(
+    pub fn run<S: Real>(
         &self,
         rows: &Chain,
         columns: &Chain,
@@ -169,7 +169,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn load<S: Scalar>(&self, offsets: [isize; 2], source: &Source<S>, work: &mut Work<S>) -> [usize; 2] {
+    fn load<S: Real>(&self, offsets: [isize; 2], source: &Source<S>, work: &mut Work<S>) -> [usize; 2] {
         let size = self.size(0, offsets);
         match source {
             Source::Data { rows, columns, channels } => {
@@ -203,7 +203,7 @@ impl Runner<'_> {
         size
     }
 
-    fn activate<S: Scalar>(
+    fn activate<S: Real>(
         &self,
         at: usize,
         unary: &Unary,
@@ -217,19 +217,19 @@ impl Runner<'_> {
         if let Known::Found { fields } = known {
             let variance = &work.image.kernel[..places * LANES];
             self.check_finite(at, variance)?;
-            fields[at] = unary.fields(variance).map_err(lost)?;
+            fields[at] = unary.fields(variance);
         }
         let (rows, columns) = known.sides(at);
         let (kernel, tangent) = work.image.both(places);
         self.stretches(at + 1, offsets, |first, len, p, q| {
             let range = first * LANES..(first + len) * LANES;
             let tangent = if tangent.is_empty() { &mut [][..] } else { &mut tangent[range.clone()] };
-            unary.pairs(rows, columns, (p * LANES, q * LANES), &mut kernel[range], tangent).map_err(lost)
+            unary.pairs((&rows, p * LANES), (&columns, q * LANES), &mut kernel[range], tangent).map_err(lost)
         })
     }
 
     /// K / √((v_a + ε)(v_b + ε)), and the same for Θ.
-    fn norm<S: Scalar>(
+    fn norm<S: Real>(
         &self,
         at: usize,
         epsilon: f64,
@@ -249,7 +249,7 @@ impl Runner<'_> {
         self.stretches(at + 1, offsets, |first, len, p, q| {
             let range = first * LANES..(first + len) * LANES;
             let side = |from: usize| from * LANES..(from + len) * LANES;
-            let (a, b) = (&rows[0][side(p)], &columns[0][side(q)]);
+            let (a, b) = (&rows.field(0)[side(p)], &columns.field(0)[side(q)]);
             multiply_sides(&mut kernel[range.clone()], a, b);
             if !tangent.is_empty() {
                 multiply_sides(&mut tangent[range], a, b);
@@ -258,7 +258,7 @@ impl Runner<'_> {
         })
     }
 
-    fn check_finite<S: Scalar>(&self, at: usize, variance: &[S]) -> Result<(), KernelError> {
+    fn check_finite<S: Real>(&self, at: usize, variance: &[S]) -> Result<(), KernelError> {
         if variance.iter().all(|v| v.is_finite()) {
             return Ok(());
         }
@@ -270,21 +270,21 @@ impl Runner<'_> {
 }
 
 /// 1/√(v + ε) for each variance.
-fn scales<S: Scalar>(variance: &[S], epsilon: f64) -> Fields<S> {
+fn scales<S: Real>(variance: &[S], epsilon: f64) -> Fields<S> {
     let scale = |v: &S| S::from_f64(1.0 / (v.to_f64().max(0.0) + epsilon).sqrt());
     vec![variance.iter().map(scale).collect()]
 }
 
-impl<S> Known<'_, S> {
-    fn sides(&self, at: usize) -> (&[Vec<S>], &[Vec<S>]) {
+impl<S: Real> Known<'_, S> {
+    fn sides(&self, at: usize) -> (Borrowed<'_, S>, Borrowed<'_, S>) {
         match self {
-            Known::Given { rows, columns } => (&rows[at], &columns[at]),
-            Known::Found { fields, .. } => (&fields[at], &fields[at]),
+            Known::Given { rows, columns } => (rows[at], columns[at]),
+            Known::Found { fields } => (Borrowed::of(&fields[at]), Borrowed::of(&fields[at])),
         }
     }
 }
 
-fn affine<S: Scalar>(weights: &Weights, taps: usize) -> Affine<S> {
+fn affine<S: Real>(weights: &Weights, taps: usize) -> Affine<S> {
     let share = 1.0 / taps as f64;
     Affine {
         shift: S::from_f64(weights.c_b),
@@ -294,13 +294,13 @@ fn affine<S: Scalar>(weights: &Weights, taps: usize) -> Affine<S> {
     }
 }
 
-fn fill<S: Scalar>(work: &mut Work<S>, size: [usize; 2], kernel: S, tangent: S) {
+fn fill<S: Real>(work: &mut Work<S>, size: [usize; 2], kernel: S, tangent: S) {
     let (k, t) = work.image.both(size[0] * size[1]);
     k.fill(kernel);
     t.fill(tangent);
 }
 
-fn save<S: Scalar>(work: &mut Work<S>, size: [usize; 2]) {
+fn save<S: Real>(work: &mut Work<S>, size: [usize; 2]) {
     let n = size[0] * size[1] * LANES;
     if work.saved.len() == work.depth {
         let places = work.image.kernel.len() / LANES;
@@ -315,7 +315,7 @@ fn save<S: Scalar>(work: &mut Work<S>, size: [usize; 2]) {
 }
 
 /// Sums down the columns of the window into a line, then along it, then the weights.
-fn window<S: Scalar>(
+fn window<S: Real>(
     work: &mut Work<S>,
     before: [usize; 2],
     after: [usize; 2],

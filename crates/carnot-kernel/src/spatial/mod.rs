@@ -10,7 +10,11 @@
 //! that the pairs go through: equal images, and equal patches of one image, have K equal to the variance to the last bit.
 
 mod axis;
+// Asked by tests until the engine prints what a block costs before it begins.
+#[cfg_attr(not(test), allow(dead_code))]
+mod cost;
 mod diagonal;
+mod groups;
 mod pass;
 mod program;
 mod read;
@@ -18,19 +22,21 @@ mod read;
 mod tests;
 mod unary;
 
-use crate::dual::PairDual;
 use crate::engine::{Inputs, Options, Precision};
 use crate::error::KernelError;
 use crate::matrices::{Matrices, Values};
 use carnot_math::device::cpu::places::LANES;
-use carnot_math::scalar::Scalar;
+use carnot_math::device::wide::Real;
 use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::plan::Plan;
 use diagonal::{Runner, Source};
-use pass::{Lanes, Pool, Sides};
+use groups::{Group, Lanes};
+use pass::{Pool, Sides, Sums};
 use program::{Op, Stage};
 use rayon::prelude::*;
-use unary::{Fields, Unary};
+use std::borrow::Cow;
+use std::sync::Mutex;
+use unary::{Borrowed, Fields, Unary};
 
 /// A network compiled for the spatial route.
 #[derive(Clone, Debug)]
@@ -52,7 +58,7 @@ impl Spatial {
     pub fn compile(plan: &Plan, init: &[LayerInit], rate: &[LayerRate], options: Options) -> Option<Spatial> {
         let (segments, activations) = read::read(plan, init, rate, options.mode)?;
         let stages = program::stages(segments)?;
-        let unary = |activation| Unary::new(PairDual::new(activation, options.tolerance));
+        let unary = |activation| Unary::new(activation, options.tolerance);
         Some(Spatial {
             stages,
             unaries: activations.iter().map(unary).collect(),
@@ -79,7 +85,7 @@ impl Spatial {
         }
     }
 
-    fn matrices_in<S: Scalar>(
+    fn matrices_in<S: Real>(
         &self,
         first: Inputs,
         second: Option<Inputs>,
@@ -87,12 +93,15 @@ impl Spatial {
     ) -> Result<Matrices, KernelError> {
         let all = first.data.iter().chain(second.iter().flat_map(|second| second.data));
         let data: Vec<S> = all.map(|x| S::from_f64(*x)).collect();
-        let samples = first.samples + second.map_or(0, |second| second.samples);
-        let job = Job { spatial: self, data: &data, samples, pool: self.pool() };
+        let tiles = tiles(&data, self.positions * self.channels);
+        let job = Job { spatial: self, tiles, pool: self.pool(), buffers: Mutex::default() };
         let found = job.find()?;
         let (rows, columns) = (first.samples, second.map_or(first.samples, |second| second.samples));
-        let groups = groups(first.samples, second.map(|second| second.samples));
-        let sums: Vec<(Lanes, Lanes)> =
+        let groups = match second {
+            None => groups::of_one_set(rows),
+            Some(_) => groups::of_two_sets(rows, columns),
+        };
+        let sums: Vec<(Sums, Sums)> =
             groups.par_iter().map(|pairs| job.group(pairs, &found)).collect::<Result<_, _>>()?;
         let mut kernel = vec![S::default(); rows * columns];
         let mut tangent = vec![S::default(); if self.tangent { rows * columns } else { 0 }];
@@ -116,12 +125,12 @@ impl Spatial {
         Ok(Matrices { rows, columns, kernel: values(kernel), tangent })
     }
 
-    fn finite<S: Scalar>(&self, value: f64) -> Result<S, KernelError> {
+    fn finite<S: Real>(&self, value: f64) -> Result<S, KernelError> {
         let value = S::from_f64(value);
         if value.is_finite() { Ok(value) } else { Err(KernelError::Overflow { layer: self.last.clone() }) }
     }
 
-    fn pool<S: Scalar>(&self) -> Pool<S> {
+    fn pool<S: Real>(&self) -> Pool<S> {
         let places = self.stages.iter().map(Stage::largest).max().unwrap_or(1);
         Pool::new(places, self.tangent)
     }
@@ -137,66 +146,35 @@ impl Spatial {
     }
 }
 
-/// Pairs of samples, at most [`LANES`] in a group: those of a sample with itself first, in the order of the samples.
-fn groups(first: usize, second: Option<usize>) -> Vec<Vec<(usize, usize)>> {
-    let chunks = |pairs: Vec<(usize, usize)>| pairs.chunks(LANES).map(<[_]>::to_vec).collect::<Vec<_>>();
-    match second {
-        None => {
-            let mut all = chunks((0..first).map(|a| (a, a)).collect());
-            all.extend(chunks((0..first).flat_map(|a| (a + 1..first).map(move |b| (a, b))).collect()));
-            all
-        }
-        Some(second) => {
-            chunks((0..first).flat_map(|a| (first..first + second).map(move |b| (a, b))).collect())
-        }
-    }
-}
-
 /// One set of samples.
 struct Job<'a, S> {
     spatial: &'a Spatial,
-    data: &'a [S],
-    samples: usize,
+    tiles: Vec<Vec<S>>,
     pool: Pool<S>,
+    buffers: Mutex<Vec<Vec<S>>>,
 }
 
-impl<S: Scalar> Job<'_, S> {
-    /// Samples side by side, `[positions, channels, LANES]`; the last one fills what is left.
-    fn side(&self, samples: &[usize]) -> Vec<S> {
-        let len = self.spatial.positions * self.spatial.channels;
-        let mut out = vec![S::default(); len * LANES];
-        for lane in 0..LANES {
-            let sample = samples[lane.min(samples.len() - 1)];
-            let values = &self.data[sample * len..(sample + 1) * len];
-            for (to, value) in out[lane..].iter_mut().step_by(LANES).zip(values) {
-                *to = *value;
-            }
-        }
-        out
-    }
-
-    /// What is known of the variances of all samples, [`LANES`] at a time.
+impl<S: Real> Job<'_, S> {
+    /// What is known of the variances of all samples, tile by tile.
     fn find(&self) -> Result<Vec<Found<S>>, KernelError> {
-        let samples: Vec<usize> = (0..self.samples).collect();
-        let groups: Vec<&[usize]> = samples.chunks(LANES).collect();
-        groups.par_iter().map(|group| self.find_group(group)).collect()
+        self.tiles.par_iter().map(|tile| self.find_tile(tile)).collect()
     }
 
-    fn find_group(&self, samples: &[usize]) -> Result<Found<S>, KernelError> {
+    fn find_tile(&self, tile: &[S]) -> Result<Found<S>, KernelError> {
         let spatial = self.spatial;
         let mut found = vec![Vec::new(); spatial.stages.len()];
         let Some(last) = spatial.last_asking() else { return Ok(found) };
-        let side = self.side(samples);
         let mut images = None;
         for stage in 0..=last {
             let source = match &images {
-                None => Source::Data { rows: &side, columns: &side, channels: spatial.channels },
+                None => Source::Data { rows: tile, columns: tile, channels: spatial.channels },
                 Some(images) => Source::Images(images),
             };
             let runner = spatial.runner(stage);
             found[stage] = runner.find(&source, &self.pool)?;
             if stage < last {
-                let sides = Sides { rows: &found[stage], columns: &found[stage] };
+                let fields: Vec<Borrowed<S>> = found[stage].iter().map(|op| Borrowed::of(op)).collect();
+                let sides = Sides { rows: &fields, columns: &fields };
                 let after = spatial.stages.get(stage + 1);
                 let behind = runner.pass(&source, sides, after, &self.pool, true)?;
                 images = Some(behind.images(spatial.tangent));
@@ -206,43 +184,98 @@ impl<S: Scalar> Job<'_, S> {
     }
 
     /// K and Θ of a group of pairs.
-    fn group(&self, pairs: &[(usize, usize)], found: &[Found<S>]) -> Result<(Lanes, Lanes), KernelError> {
+    fn group(&self, pairs: &Group, found: &[Found<S>]) -> Result<(Sums, Sums), KernelError> {
         let spatial = self.spatial;
         let is_mirrored = pairs.iter().all(|(a, b)| a == b);
-        let (firsts, seconds): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
-        let (rows, columns) = (self.side(&firsts), self.side(&seconds));
+        let mut buffers = Buffers { lent: Vec::new(), home: &self.buffers };
+        let rows = Lanes::of(pairs.iter().map(|pair| pair.0));
+        let columns = Lanes::of(pairs.iter().map(|pair| pair.1));
+        let side = |lanes: &Lanes, buffer| lanes.take(|tile| &self.tiles[tile][..], buffer);
+        let (row_data, column_data) = (side(&rows, buffers.take()), side(&columns, buffers.take()));
         let mut images = None;
         let mut sums = ([0.0; LANES], [0.0; LANES]);
         for stage in 0..spatial.stages.len() {
             let source = match &images {
-                None => Source::Data { rows: &rows, columns: &columns, channels: spatial.channels },
+                None => Source::Data { rows: &row_data, columns: &column_data, channels: spatial.channels },
                 Some(images) => Source::Images(images),
             };
-            let (rows, columns) = (chosen(found, stage, &firsts), chosen(found, stage, &seconds));
-            let sides = Sides { rows: &rows, columns: &columns };
+            let row_fields = chosen(found, stage, &rows, &mut buffers);
+            let column_fields = chosen(found, stage, &columns, &mut buffers);
+            let sides = Sides { rows: &borrowed(&row_fields), columns: &borrowed(&column_fields) };
             let after = spatial.stages.get(stage + 1);
             match spatial.runner(stage).pass(&source, sides, after, &self.pool, is_mirrored)? {
-                pass::Behind::Sums(kernel, tangent) if after.is_none() => sums = (kernel, tangent),
+                pass::Behind::Sums(both) if after.is_none() => sums = (both[0], both[1]),
                 behind => images = Some(behind.images(spatial.tangent)),
             }
+            row_fields.into_iter().chain(column_fields).flatten().for_each(|field| buffers.give(field));
         }
+        buffers.give(row_data);
+        buffers.give(column_data);
         Ok(sums)
     }
 }
 
+/// Memory that groups lend each other: asking the system for it would cost more than the work of small networks.
+struct Buffers<'a, S> {
+    lent: Vec<Vec<S>>,
+    home: &'a Mutex<Vec<Vec<S>>>,
+}
+
+impl<S: Real> Buffers<'_, S> {
+    fn take(&mut self) -> Vec<S> {
+        if self.lent.is_empty()
+            && let Ok(mut home) = self.home.lock()
+        {
+            let keep = home.len().saturating_sub(64);
+            self.lent = home.split_off(keep);
+        }
+        self.lent.pop().unwrap_or_default()
+    }
+
+    fn give(&mut self, values: Cow<[S]>) {
+        if let Cow::Owned(values) = values {
+            self.lent.push(values);
+        }
+    }
+}
+
+impl<S> Drop for Buffers<'_, S> {
+    fn drop(&mut self) {
+        if let Ok(mut home) = self.home.lock() {
+            home.append(&mut self.lent);
+        }
+    }
+}
+
+fn borrowed<'a, S: Real>(fields: &'a [Vec<Cow<'a, [S]>>]) -> Vec<Borrowed<'a, S>> {
+    fields.iter().map(|op| Borrowed::of(op)).collect()
+}
+
 /// What is known of chosen samples in one stage, side by side.
-fn chosen<S: Scalar>(found: &[Found<S>], stage: usize, samples: &[usize]) -> Vec<Fields<S>> {
-    let sample = |lane: usize| samples[lane.min(samples.len() - 1)];
-    let sources: Vec<(&Vec<Fields<S>>, usize)> =
-        (0..LANES).map(|lane| (&found[sample(lane) / LANES][stage], sample(lane) % LANES)).collect();
-    let field = |op: usize, field: usize| {
-        let mut out = vec![S::default(); sources[0].0[op][field].len()];
-        for (lane, (source, place)) in sources.iter().enumerate() {
-            let values = source[op][field][*place..].iter().step_by(LANES);
+fn chosen<'a, S: Real>(
+    found: &'a [Found<S>],
+    stage: usize,
+    lanes: &Lanes,
+    buffers: &mut Buffers<S>,
+) -> Vec<Vec<Cow<'a, [S]>>> {
+    let first = &found[0][stage];
+    let mut field = |op: usize, at: usize| {
+        let buffer = if matches!(lanes, Lanes::Tile(_)) { Vec::new() } else { buffers.take() };
+        lanes.take(|tile| &found[tile][stage][op][at][..], buffer)
+    };
+    (0..first.len()).map(|op| (0..first[op].len()).map(|at| field(op, at)).collect()).collect()
+}
+
+/// Samples in tiles, `[positions, channels, LANES]` each; the last sample fills what is left of the last tile.
+fn tiles<S: Real>(data: &[S], len: usize) -> Vec<Vec<S>> {
+    let samples: Vec<&[S]> = data.chunks_exact(len).collect();
+    let tile = |samples: &[&[S]]| {
+        let mut out = vec![S::default(); len * LANES];
+        for lane in 0..LANES {
+            let values = samples[lane.min(samples.len() - 1)];
             out[lane..].iter_mut().step_by(LANES).zip(values).for_each(|(to, value)| *to = *value);
         }
         out
     };
-    let fields = |op: usize| (0..sources[0].0[op].len()).map(|at| field(op, at)).collect();
-    (0..sources[0].0.len()).map(fields).collect()
+    samples.chunks(LANES).map(tile).collect()
 }

@@ -3,16 +3,16 @@
 use super::axis::Shares;
 use super::diagonal::{Images, Known, Runner, Source, Work};
 use super::program::{Chain, End, Stage};
-use super::unary::Fields;
+use super::unary::{Borrowed, Fields};
 use crate::error::KernelError;
 use carnot_math::device::cpu::axpy;
 use carnot_math::device::cpu::places::{LANES, add_windows, sum_places};
-use carnot_math::scalar::Scalar;
+use carnot_math::device::wide::Real;
 use rayon::prelude::*;
 use std::sync::Mutex;
 
 /// One number per lane, in double precision.
-pub(crate) type Lanes = [f64; LANES];
+pub(crate) type Sums = [f64; LANES];
 
 /// Memory that tasks lend each other.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Pool<S> {
     tangent: bool,
 }
 
-impl<S: Scalar> Pool<S> {
+impl<S: Real> Pool<S> {
     pub fn new(places: usize, tangent: bool) -> Pool<S> {
         Pool { free: Mutex::new(Vec::new()), places, tangent }
     }
@@ -41,26 +41,26 @@ impl<S: Scalar> Pool<S> {
 /// Variances on both sides of a group, by the number of the op.
 #[derive(Clone, Copy)]
 pub(crate) struct Sides<'a, S> {
-    pub rows: &'a [Fields<S>],
-    pub columns: &'a [Fields<S>],
+    pub rows: &'a [Borrowed<'a, S>],
+    pub columns: &'a [Borrowed<'a, S>],
 }
 
 /// K and Θ behind a stage.
 pub(crate) enum Behind<S> {
     /// One position left.
-    Sums(Lanes, Lanes),
+    Sums(Box<[Sums; 2]>),
     /// The diagonals of the next stage.
     Images(Images<S>),
 }
 
-impl<S: Scalar> Behind<S> {
+impl<S: Real> Behind<S> {
     /// As what enters the next stage.
     pub fn images(self, tangent: bool) -> Images<S> {
         match self {
             Behind::Images(images) => images,
-            Behind::Sums(kernel, slope) => {
-                let of = |lanes: Lanes| lanes.iter().map(|x| S::from_f64(*x)).collect::<Vec<S>>();
-                Images { kernel: of(kernel), tangent: if tangent { of(slope) } else { Vec::new() } }
+            Behind::Sums(sums) => {
+                let of = |lanes: &Sums| lanes.iter().map(|x| S::from_f64(*x)).collect::<Vec<S>>();
+                Images { kernel: of(&sums[0]), tangent: if tangent { of(&sums[1]) } else { Vec::new() } }
             }
         }
     }
@@ -68,7 +68,7 @@ impl<S: Scalar> Behind<S> {
 
 impl Runner<'_> {
     /// The diagonal of equal positions of samples with themselves; finds what is known of the variances.
-    pub fn find<S: Scalar>(&self, source: &Source<S>, pool: &Pool<S>) -> Result<Vec<Fields<S>>, KernelError> {
+    pub fn find<S: Real>(&self, source: &Source<S>, pool: &Pool<S>) -> Result<Vec<Fields<S>>, KernelError> {
         let mut fields = vec![Vec::new(); self.stage.ops.len()];
         let (Some(y), Some(x)) = (self.stage.equal(0), self.stage.equal(1)) else {
             return Ok(fields);
@@ -82,7 +82,7 @@ impl Runner<'_> {
     ///
     /// * `is_mirrored`: both sides are the same samples, so that opposite diagonals hold the same numbers
     /// * `after`: the stage behind, where positions are left
-    pub fn pass<S: Scalar>(
+    pub fn pass<S: Real>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -99,7 +99,7 @@ impl Runner<'_> {
         }
     }
 
-    fn sum<S: Scalar>(
+    fn sum<S: Real>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -128,7 +128,7 @@ impl Runner<'_> {
             })
         };
         // The sums of each row of diagonals are added in their order, whoever made them.
-        let each: Vec<(Lanes, Lanes)> = if rows.len() == 1 {
+        let each: Vec<(Sums, Sums)> = if rows.len() == 1 {
             vec![of_row(&rows[0])?]
         } else {
             rows.par_iter().map(of_row).collect::<Result<_, KernelError>>()?
@@ -138,10 +138,10 @@ impl Runner<'_> {
             add(&mut total.0, share, kernel);
             add(&mut total.1, share, tangent);
         }
-        Ok(Behind::Sums(total.0, total.1))
+        Ok(Behind::Sums(Box::new([total.0, total.1])))
     }
 
-    fn spread<S: Scalar>(
+    fn spread<S: Real>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -177,14 +177,14 @@ fn mirrored(offsets: (isize, isize)) -> f64 {
     }
 }
 
-fn add<S: Scalar>(total: &mut Lanes, times: f64, sum: &[S; LANES]) {
+fn add<S: Real>(total: &mut Sums, times: f64, sum: &[S; LANES]) {
     for (total, sum) in total.iter_mut().zip(sum) {
         *total += times * sum.to_f64();
     }
 }
 
 /// Adds an image to the diagonals behind a pool, along the columns and then down the rows.
-fn spread<S: Scalar>(
+fn spread<S: Real>(
     image: &[S],
     size: [usize; 2],
     (down, along): (&Shares, &Shares),

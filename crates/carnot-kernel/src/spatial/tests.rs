@@ -97,7 +97,7 @@ fn network() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn diagonals_one_by_one_are_the_rules_of_the_layers(text in network()) {
@@ -168,4 +168,36 @@ fn black_images_and_borders_have_finite_kernels() {
     let found = spatial.matrices(Precision::F64, inputs, None).unwrap();
     assert!(distance(&found, &case.general(inputs, None)) < 1e-12);
     assert_eq!(found.kernel.into_f64()[0], 0.0);
+}
+
+/// Pairs of positions that a pair of 8 × 8 images carries through two layers.
+fn entries(end: &str) -> f64 {
+    let text = format!(
+        "input = [8, 8, 2]\nlayers = [{{ conv = 4 }}, {{ act = 'relu' }}, {{ conv = 4 }}, {{ act = 'relu' }}, {end}]"
+    );
+    let spatial = Case::new(&text).unwrap().spatial(Options::default()).unwrap();
+    spatial.cost(Precision::F32, 3, None, 1).entries
+}
+
+#[test]
+fn only_the_diagonals_that_are_wanted_are_carried() {
+    let positions = 64.0;
+    assert_eq!(entries("{ flatten = true }"), 2.0 * positions);
+    assert_eq!(entries("{ pool = 'global' }"), 2.0 * positions * positions);
+    // Differences of −1, 0 and 1 along an axis of 8 have 7, 8 and 7 pairs.
+    assert_eq!(entries("{ pool = 2 }, { flatten = true }"), 2.0 * 22.0 * 22.0);
+    // A stride of 2 before a global pool: of 15 differences along an axis, the seven even ones, 32 pairs.
+    let strided = entries("{ conv = 4, stride = 2 }, { pool = 'global' }");
+    assert_eq!(strided, 2.0 * 32.0 * 32.0);
+}
+
+#[test]
+fn costs_grow_with_pairs_and_shrink_with_threads() {
+    let case = Case::new(POOLED).unwrap();
+    let spatial = case.spatial(Options::default()).unwrap();
+    let cost = |rows, columns, threads| spatial.cost(Precision::F64, rows, columns, threads);
+    assert!(cost(64, None, 1).seconds < 0.6 * cost(64, Some(64), 1).seconds);
+    assert_eq!(cost(64, None, 4).seconds, cost(64, None, 1).seconds / 4.0);
+    assert!(cost(64, None, 4).bytes > cost(64, None, 1).bytes);
+    assert!(spatial.cost(Precision::F32, 64, None, 1).bytes == 0.5 * cost(64, None, 1).bytes);
 }

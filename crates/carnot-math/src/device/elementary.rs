@@ -76,7 +76,7 @@ macro_rules! multiversion {
 
 /// 2: AVX-512, 1: AVX2 with FMA, 0: what every processor has.
 #[cfg(target_arch = "x86_64")]
-fn level() -> u8 {
+pub(super) fn level() -> u8 {
     let middle = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512dq")

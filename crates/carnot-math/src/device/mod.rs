@@ -2,6 +2,7 @@
 //!
 //! * [`product()`], [`product_into`]: products of row-major matrices, on one thread
 //! * [`cpu`]: loops over numbers, compiled for several instruction sets
+//! * [`wide`]: loops of other crates, compiled the same way
 //!
 //! Nothing outside asks which instructions are used. A second device would stand beside `cpu` here.
 #![allow(unsafe_code)]
@@ -9,5 +10,6 @@
 pub mod cpu;
 pub mod elementary;
 mod product;
+pub mod wide;
 
 pub use product::{View, product, product_into};

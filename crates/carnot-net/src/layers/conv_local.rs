@@ -72,7 +72,7 @@ fn apart(gram: &Gram) -> Gram {
 }
 
 /// One position's rows `[samples, n]` out of `[samples, P, n]`, or back.
-fn rows_of<S: Scalar>(
+fn rows_of(
     position: usize,
     positions: usize,
     width: usize,
@@ -95,7 +95,7 @@ impl LayerRule for ConvLocal {
         let shape = vec![positions, self.width, fan_in];
         let weight = Parameter { name: "weight", shape, fan_in, role: Role::Weight };
         let shape = vec![positions, self.width];
-        let bias = self.bias.then(|| Parameter { name: "bias", shape, fan_in, role: Role::Bias });
+        let bias = self.bias.then_some(Parameter { name: "bias", shape, fan_in, role: Role::Bias });
         std::iter::once(weight).chain(bias).collect()
     }
 
@@ -162,7 +162,7 @@ impl LayerRule for ConvLocal {
                 device::cpu::bias_rows(&mut outputs, weights.of(member, start, width));
             }
             let z = &mut output.data[member * samples * positions * width..];
-            for (range, row) in rows_of::<S>(p, positions, width, samples).zip(outputs.chunks_exact(width)) {
+            for (range, row) in rows_of(p, positions, width, samples).zip(outputs.chunks_exact(width)) {
                 z[range].copy_from_slice(row);
             }
         }
@@ -193,7 +193,7 @@ impl LayerRule for ConvLocal {
         for (at, block) in columns.data.chunks_exact_mut(samples * fan_in).enumerate() {
             let (member, p) = (at / positions, at % positions);
             let dz = &gradient.data[member * samples * positions * width..];
-            for (range, row) in rows_of::<S>(p, positions, width, samples).zip(rows.chunks_exact_mut(width)) {
+            for (range, row) in rows_of(p, positions, width, samples).zip(rows.chunks_exact_mut(width)) {
                 row.copy_from_slice(&dz[range]);
             }
             let start = member * weights.stride + site.offset;
