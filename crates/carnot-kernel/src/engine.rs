@@ -1,5 +1,7 @@
 //! A network compiled for kernels on data.
 
+use crate::entrywise::matrices::Ready;
+use crate::entrywise::program::Program;
 use crate::error::KernelError;
 use crate::general;
 use crate::matrices::Matrices;
@@ -38,6 +40,15 @@ impl Default for Options {
     }
 }
 
+/// How accurate tabulated averages are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tabulated {
+    /// Largest error of ⟨σσ⟩ and ⟨σ′σ′⟩ relative to ⟨σ²⟩ and ⟨σ′²⟩, measured at variances kept aside.
+    pub error: f64,
+    /// The layer it is of.
+    pub layer: String,
+}
+
 /// Samples, `[samples, shape]` row-major in the shape of the network's input.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -64,7 +75,7 @@ pub struct Engine {
     init: Vec<LayerInit>,
     rate: Vec<LayerRate>,
     options: Options,
-    route: Route,
+    program: Option<Program>,
     spatial: Option<Spatial>,
 }
 
@@ -79,22 +90,27 @@ impl Engine {
         rate: &[LayerRate],
         options: Options,
     ) -> Result<Engine, KernelError> {
-        let has_positions = plan.input.positions() > 1;
+        let program = Program::compile(plan, (init, rate), &options);
+        let has_positions = program.is_none() && plan.input.positions() > 1;
         let spatial = if has_positions { Spatial::compile(plan, init, rate, options) } else { None };
-        Ok(Engine {
-            plan: plan.clone(),
-            init: init.to_vec(),
-            rate: rate.to_vec(),
-            options,
-            route: if spatial.is_some() { Route::Spatial } else { Route::General },
-            spatial,
-        })
+        let (init, rate) = (init.to_vec(), rate.to_vec());
+        Ok(Engine { plan: plan.clone(), init, rate, options, program, spatial })
+    }
+
+    /// The same engine by the rules of the layers, whatever faster route there is: the reference for the others.
+    #[must_use]
+    pub fn general(self) -> Engine {
+        Engine { program: None, spatial: None, ..self }
     }
 
     /// How the kernel is computed.
     #[must_use]
     pub fn route(&self) -> Route {
-        self.route
+        match (&self.program, &self.spatial) {
+            (Some(_), _) => Route::Entrywise,
+            (None, Some(_)) => Route::Spatial,
+            (None, None) => Route::General,
+        }
     }
 
     /// Kernel of a set of samples with itself, `[N, N]`, symmetric to the last bit.
@@ -116,10 +132,30 @@ impl Engine {
         self.matrices(first, Some(second))
     }
 
+    /// What tabulating activations without closed form costs in accuracy on these samples; `None` when nothing is tabulated.
+    ///
+    /// # Errors
+    /// [`KernelError`] with the reason.
+    pub fn tabulated(&self, inputs: Inputs) -> Result<Option<Tabulated>, KernelError> {
+        self.check(inputs)?;
+        let Some(program) = &self.program else { return Ok(None) };
+        let (width, tolerance) = (self.plan.input.len(), self.options.tolerance);
+        let ready = Ready::<f64>::new(program, inputs, None, width, tolerance)?;
+        let found = ready.tabulated().map(|(error, layer)| Tabulated { error: *error, layer: layer.clone() });
+        Ok(found)
+    }
+
     fn matrices(&self, first: Inputs, second: Option<Inputs>) -> Result<Matrices, KernelError> {
-        match &self.spatial {
-            Some(spatial) => spatial.matrices(self.options.precision, first, second),
-            None => general::matrices(&self.plan, &self.init, &self.rate, self.options, first, second),
+        let Some(program) = &self.program else {
+            return match &self.spatial {
+                Some(spatial) => spatial.matrices(self.options.precision, first, second),
+                None => general::matrices(&self.plan, &self.init, &self.rate, self.options, first, second),
+            };
+        };
+        let (width, tolerance) = (self.plan.input.len(), self.options.tolerance);
+        match self.options.precision {
+            Precision::F64 => Ready::<f64>::new(program, first, second, width, tolerance)?.whole(),
+            Precision::F32 => Ready::<f32>::new(program, first, second, width, tolerance)?.whole(),
         }
     }
 

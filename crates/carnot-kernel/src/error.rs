@@ -39,4 +39,37 @@ pub enum KernelError {
         /// Name of the layer after which it is no longer finite.
         layer: String,
     },
+    /// K or Θ left the range of numbers, where it is known which and how fast it grew.
+    #[error(
+        "{what} is beyond the range of numbers after {layer}: it stood at {before:.1e} before, and grows by {growth:.3} a layer \
+         (chaotic phase or variance too large)"
+    )]
+    Grows {
+        /// Which of the two.
+        what: Beyond,
+        /// Name of the layer after which it is no longer finite.
+        layer: String,
+        /// Its largest value before that layer.
+        before: f64,
+        /// Factor by which the largest value grew per layer with weights, on average since the input.
+        growth: f64,
+    },
+}
+
+/// What can leave the range of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// K.
+    Kernel,
+    /// Θ.
+    Tangent,
+}
+
+impl std::fmt::Display for Beyond {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Beyond::Kernel => "the kernel K",
+            Beyond::Tangent => "the tangent kernel Θ",
+        })
+    }
 }

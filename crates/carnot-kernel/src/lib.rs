@@ -9,6 +9,7 @@
 
 pub mod dual;
 pub mod engine;
+mod entrywise;
 pub mod error;
 mod general;
 pub mod matrices;

@@ -7,12 +7,14 @@ pub mod closed;
 mod gelu;
 mod geometry;
 mod monomial;
+pub mod recognise;
 pub mod table;
 
 use carnot_math::formula::{Formula, FormulaError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use closed::ClosedForm;
+use recognise::Wrapped;
 use table::{Row, TABLE};
 
 /// σ(z): what a layer applies to each preactivation.
@@ -94,10 +96,21 @@ impl Activation {
             return from_row(row, &values);
         }
         match Formula::parse(spec) {
-            Ok(formula) => Ok(Activation { name: spec.to_owned(), formula, closed: None }),
+            Ok(formula) => {
+                let found = recognise::recognise(&formula).filter(Wrapped::is_plain);
+                Ok(Activation { name: spec.to_owned(), formula, closed: found.map(|found| found.form) })
+            }
             Err(_) if is_bare_name(spec) => Err(unknown(spec)),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Activation {
+    /// The activation as α g(βz) + γ with closed averages of g, where it is that.
+    #[must_use]
+    pub fn wrapped(&self) -> Option<Wrapped> {
+        self.closed.map(Wrapped::plain).or_else(|| recognise::recognise(&self.formula))
     }
 }
 

@@ -46,6 +46,7 @@ pub struct Dual<'a> {
 #[derive(Clone, Debug)]
 struct Single {
     mean: f64,
+    mean_slope: f64,
     square: f64,
     slope_square: f64,
     /// Coefficients of σ and σ′; empty when not wanted.
@@ -81,6 +82,7 @@ impl Single {
         };
         Single {
             mean: mix(&|s| s.mean),
+            mean_slope: mix(&|s| s.mean_slope),
             square: mix(&|s| s.square),
             slope_square: mix(&|s| s.slope_square),
             value: mixed(&|s| &s.value),
@@ -275,6 +277,7 @@ impl<'a> Dual<'a> {
         let sum = |f: &dyn Fn(usize) -> f64| (0..rule.w.len()).map(|i| rule.w[i] * f(i)).sum::<f64>();
         let mut single = Single {
             mean: sum(&|i| value[i]),
+            mean_slope: sum(&|i| slope[i]),
             square: sum(&|i| value[i] * value[i]),
             slope_square: sum(&|i| slope[i] * slope[i]),
             value: Vec::new(),
@@ -317,6 +320,13 @@ impl<'a> Dual<'a> {
         let want_slope = wish.slope;
         if d == 0.0 && va == vb {
             return Pair { distance: 0.0, slope_distance: 0.0 };
+        }
+        if va == 0.0 || vb == 0.0 {
+            // A number without variance is the constant 0, whose slope is σ′(0) itself, also at a kink.
+            return Pair {
+                distance: (a.square + b.square - 2.0 * a.mean * b.mean).max(0.0),
+                slope_distance: a.slope_square + b.slope_square - 2.0 * a.mean_slope * b.mean_slope,
+            };
         }
         let closed = self.activation.closed.as_ref();
         if let Some(distance) = closed.and_then(|closed| closed.distance(va, vb, d)) {

@@ -2,12 +2,19 @@
 //!
 //! [`PairDual`] is an activation ready for pairs; [`Points`] holds what can be known of one number of a pair before
 //! its partner is known. A block of covariances is then overwritten by ⟨σσ⟩, and Θ by ⟨σ′σ′⟩Θ.
+//!
+//! * [`pairs`]: the activation and its blocks of covariances
+//! * `line`: a line of pairs through one activation, by the way that suits it
+//! * `rule`, `closed`: closed forms as functions of the angle
+//! * `table`, `series`: everything else, by Hermite coefficients that are tabulated in the variance
+//! * [`number`]: the two precisions
 
-#[allow(dead_code)]
 pub(crate) mod closed;
+pub(crate) mod line;
+pub mod number;
 pub mod pairs;
-// Its lines with weights belong to the route entry by entry.
-#[allow(dead_code)]
 pub(crate) mod rule;
+pub(crate) mod series;
+pub(crate) mod table;
 
 pub use pairs::{Lane, PairDual, Points};

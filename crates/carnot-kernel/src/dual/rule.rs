@@ -28,6 +28,11 @@ pub(crate) struct Weigh<'a, S> {
 }
 
 impl<'a, S: Real> Weigh<'a, S> {
+    /// The same weights from a later column on.
+    pub(crate) fn from(self, j: usize) -> Weigh<'a, S> {
+        Weigh { columns: self.columns.map(|column| &column[j..]), ..self }
+    }
+
     #[inline(always)]
     pub(crate) fn cut(self, n: usize) -> Weigh<'a, S> {
         Weigh { columns: self.columns.map(|column| &column[..n]), ..self }

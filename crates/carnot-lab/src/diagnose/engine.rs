@@ -27,7 +27,7 @@ impl Explain for KernelError {
                 "a kernel of it would be NaN everywhere",
                 "remove the sample, or fill the gap",
             ),
-            KernelError::Overflow { .. } => told(
+            KernelError::Overflow { .. } | KernelError::Grows { .. } => told(
                 "kernel/overflow",
                 problem,
                 "the signal grows in every layer: chaotic phase, or an activation that grows faster than its input",

@@ -2,6 +2,9 @@
 //!
 //! A loop over slices without branches implements [`Loop`]; [`widest`] runs it with the best instructions of the processor.
 
+// Coefficients stand with the digits of their source.
+#![allow(clippy::excessive_precision)]
+
 use crate::scalar::Scalar;
 
 /// A loop to be compiled for AVX-512, AVX2 with FMA, and what every processor has.
