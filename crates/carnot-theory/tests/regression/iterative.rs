@@ -138,6 +138,28 @@ fn gradient_flow_without_a_decomposition_agrees_with_the_modes() {
 }
 
 #[test]
+fn right_hand_sides_that_search_together_need_fewer_passes_and_may_depend_on_each_other() {
+    let (toy, _) = problem();
+    let kernel = InMemory::new(&toy.inner, N).unwrap();
+    let none = Preconditioner::identity(N);
+    let rows = normals(N * 12, 9);
+    let one = solve(&kernel, 1e-2, &rows[..N], &none, Stop::default()).unwrap();
+    let many = solve(&kernel, 1e-2, &rows, &none, Stop::default()).unwrap();
+    assert!(2 * many.iterations < one.iterations, "{} {}", many.iterations, one.iterations);
+    assert_close("first", &many.rows[..N], &one.rows, 1e-5);
+    // Twice the same, their sum, and nothing at all.
+    let mut odd = rows[..2 * N].to_vec();
+    odd.extend_from_slice(&rows[..N]);
+    odd.extend((0..N).map(|i| rows[i] + rows[N + i]));
+    odd.extend(vec![0.0; N]);
+    let solved = solve(&kernel, 1e-2, &odd, &none, Stop::default()).unwrap();
+    assert_close("copy", &solved.rows[2 * N..3 * N], &solved.rows[..N], 1e-12);
+    let sum: Vec<f64> = (0..N).map(|i| solved.rows[i] + solved.rows[N + i]).collect();
+    assert_close("sum", &solved.rows[3 * N..4 * N], &sum, 1e-9);
+    assert!(solved.rows[4 * N..].iter().all(|&x| x == 0.0) && solved.residuals[4] == 0.0);
+}
+
+#[test]
 fn what_does_not_converge_or_is_no_kernel_is_said() {
     let (toy, values) = problem();
     let kernel = InMemory::new(&toy.inner, N).unwrap();
