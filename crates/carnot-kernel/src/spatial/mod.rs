@@ -58,6 +58,10 @@ impl Spatial {
     pub fn compile(plan: &Plan, init: &[LayerInit], rate: &[LayerRate], options: Options) -> Option<Spatial> {
         let (segments, activations) = read::read(plan, init, rate, options.mode)?;
         let stages = program::stages(segments)?;
+        // Quadrature pair by pair would take hours: the rules of the layers expand all pairs together.
+        if !activations.iter().all(Unary::is_fast) {
+            return None;
+        }
         let unary = |activation| Unary::new(activation, options.tolerance);
         Some(Spatial {
             stages,

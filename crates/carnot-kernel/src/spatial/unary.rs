@@ -42,12 +42,13 @@ pub(crate) struct Unary {
 
 impl Unary {
     pub fn new(activation: &Activation, tolerance: f64) -> Unary {
-        let fast = |form: &ClosedForm| {
-            use ClosedForm::{Erf, Gelu, ScaleInvariant, SquaredRelu};
-            matches!(form, ScaleInvariant { .. } | SquaredRelu | Erf | Gelu)
-        };
-        let form = activation.closed.filter(fast);
+        let form = activation.closed.filter(has_rule);
         Unary { dual: PairDual::new(activation, tolerance), form }
+    }
+
+    /// Whether pairs are averaged in vector loops.
+    pub fn is_fast(activation: &Activation) -> bool {
+        activation.closed.as_ref().is_some_and(has_rule)
     }
 
     /// What is known of each variance.
@@ -138,6 +139,11 @@ impl Unary {
         let tangent = (!tangent.is_empty()).then_some(tangent);
         self.dual.pairs((&rows, Lane::From(0)), (&columns, Lane::From(0)), kernel, tangent)
     }
+}
+
+fn has_rule(form: &ClosedForm) -> bool {
+    use ClosedForm::{Erf, Gelu, ScaleInvariant, SquaredRelu};
+    matches!(form, ScaleInvariant { .. } | SquaredRelu | Erf | Gelu)
 }
 
 #[inline(always)]
