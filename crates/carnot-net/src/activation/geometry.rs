@@ -2,6 +2,10 @@
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
+/// Relative error that variances and distances carry after some layers; twice as much would change nothing but pairs
+/// that no distance in double precision tells from parallel ones.
+const ROUNDING: f64 = 32.0 * f64::EPSILON;
+
 /// Second moments of a centred Gaussian pair.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Geometry {
@@ -39,7 +43,11 @@ impl Geometry {
         let nearest = if p + q > 0.0 { (a - b) / (p + q) } else { 0.0 };
         let (low, high) = (nearest * nearest, (p + q) * (p + q));
         let distance = distance.clamp(low.min(high), high);
-        let (gap, reach) = (0.5 * (distance - low), 0.5 * (high - distance));
+        // A difference that is all rounding would become an angle of half the digits: parallel is parallel.
+        let left = |large: f64, small: f64| {
+            if large - small <= ROUNDING * small { 0.0 } else { 0.5 * (large - small) }
+        };
+        let (gap, reach) = (left(distance, low), left(high, distance));
         Geometry::new(a, b, 0.5 * (a + b - distance), distance, 2.0 * (a + b) - distance, gap, reach)
     }
 
