@@ -197,7 +197,8 @@ impl Plan {
 
     /// Gradients of everything, given the gradient of the loss with respect to the output.
     ///
-    /// `gradients` has the layout of the parameters and is overwritten.
+    /// `gradients` has the layout of the parameters and is overwritten; where only the gradients of values are wanted (seen by
+    /// `watch`), it may be empty.
     pub fn backward<S: Scalar>(
         &self,
         weights: Weights<S>,

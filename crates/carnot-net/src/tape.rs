@@ -117,6 +117,22 @@ impl<S: Scalar> Tape<S> {
         self.saved.len()
     }
 
+    /// A copy of everything saved, so that one forward pass can serve several backward passes.
+    #[must_use]
+    pub fn copy_saved(&self) -> Vec<Batch<S>> {
+        self.saved.clone()
+    }
+
+    /// Puts back a copy made by [`Tape::copy_saved`], in place of what is saved now.
+    pub fn restore(&mut self, copy: &[Batch<S>]) {
+        self.rewind();
+        for batch in copy {
+            let mut again = self.take(batch.members, batch.samples, &batch.shape);
+            again.data.copy_from_slice(&batch.data);
+            self.saved.push(again);
+        }
+    }
+
     /// Forgets what was saved, keeps the buffers.
     pub fn rewind(&mut self) {
         while let Some(batch) = self.saved.pop() {

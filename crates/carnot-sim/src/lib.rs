@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`initialise`] | which parameters does member m of seed s start with? |
 //! | [`measure`] | what passes through the layers of one network? |
+//! | [`empirical`] | which kernels does a real network have, and how do they move while it learns? |
 //! | [`ensemble`] | what does that look like over many networks? |
 //! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
 //!
@@ -12,6 +13,7 @@
 //!
 //! This crate must never know what theory predicts, nor how results are shown.
 
+pub mod empirical;
 pub mod ensemble;
 pub mod error;
 pub mod initialise;

@@ -127,6 +127,15 @@ impl Form<'_> {
         weigh(site, over_windows(&kernel, &self.windows(&site.input)), theory, self.bias)
     }
 
+    /// The window of every output position, zeros in the padding, `[samples, positions after, fan-in]`.
+    pub(super) fn columns<S: Scalar>(&self, input: &Shape, values: &[S]) -> Vec<S> {
+        let windows = self.windows(input);
+        let samples = values.len() / input.len();
+        let mut columns = vec![S::default(); samples * windows.taps.len() * self.fan_in(input)];
+        windows.gather(values, &mut columns, input.positions(), input.width());
+        columns
+    }
+
     fn forward<S: Scalar>(
         &self,
         site: &Site,
@@ -200,7 +209,7 @@ fn over_window(gram: &Gram, taps: &[Vec<Option<usize>>]) -> Gram {
 macro_rules! convolution {
     ($rule:ty, $key:literal, $is_transposed:literal) => {
         impl $rule {
-            fn form(&self) -> Form<'_> {
+            pub(super) fn form(&self) -> Form<'_> {
                 Form {
                     key: $key,
                     width: self.width,

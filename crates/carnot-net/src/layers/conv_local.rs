@@ -198,12 +198,14 @@ impl LayerRule for ConvLocal {
             }
             let start = member * weights.stride + site.offset;
             let size = width * fan_in;
-            let to_weight = &mut gradients[start + p * size..start + (p + 1) * size];
             let dz = View::new(&rows, samples, width);
-            device::product(to_weight, dz.transposed(), View::new(&*block, samples, fan_in), false);
-            if self.bias {
-                let start = start + positions * size + p * width;
-                device::cpu::column_sums(&mut gradients[start..start + width], &rows, false);
+            if !gradients.is_empty() {
+                let to_weight = &mut gradients[start + p * size..start + (p + 1) * size];
+                device::product(to_weight, dz.transposed(), View::new(&*block, samples, fan_in), false);
+                if self.bias {
+                    let start = start + positions * size + p * width;
+                    device::cpu::column_sums(&mut gradients[start..start + width], &rows, false);
+                }
             }
             if need_input {
                 let weight = weights.of(member, site.offset + p * size, size);

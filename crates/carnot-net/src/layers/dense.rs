@@ -80,7 +80,8 @@ pub(super) fn weigh_rows<S: Scalar>(
     }
 }
 
-/// Gradients of the weights and the bias; then, where it is needed, the gradient of every row, in place of the row.
+/// Gradients of the weights and the bias (unless `gradients` is empty); then, where it is needed, the gradient of every
+/// row, in place of the row.
 pub(super) fn weigh_rows_back<S: Scalar>(
     site: &Site,
     weights: Weights<S>,
@@ -94,16 +95,18 @@ pub(super) fn weigh_rows_back<S: Scalar>(
     for member in 0..gradient.members {
         let x = &mut inputs.data[member * rows * fan_in..(member + 1) * rows * fan_in];
         let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
-        let start = member * weights.stride + site.offset;
-        let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
-        device::product(
-            to_weight,
-            View::new(dz, rows, width).transposed(),
-            View::new(x, rows, fan_in),
-            false,
-        );
-        if bias {
-            device::cpu::column_sums(&mut rest[..width], dz, false);
+        if !gradients.is_empty() {
+            let start = member * weights.stride + site.offset;
+            let (to_weight, rest) = gradients[start..].split_at_mut(width * fan_in);
+            device::product(
+                to_weight,
+                View::new(dz, rows, width).transposed(),
+                View::new(x, rows, fan_in),
+                false,
+            );
+            if bias {
+                device::cpu::column_sums(&mut rest[..width], dz, false);
+            }
         }
         if need_input {
             let weight = weights.of(member, site.offset, width * fan_in);

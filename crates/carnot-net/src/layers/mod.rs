@@ -191,7 +191,7 @@ pub trait LayerRule {
         watch: &mut dyn Watch<S>,
     ) -> Batch<S>;
 
-    /// Gradients backward: overwrites the layer's part of `gradients`, returns the gradient of the input
+    /// Gradients backward: overwrites the layer's part of `gradients` (when that is not empty), returns the gradient of the input
     /// (anything of the right shape when `need_input` is false).
     fn backward<S: Scalar>(
         &self,
@@ -309,4 +309,21 @@ layers! {
     Embedding: embedding::Embedding = "embedding", "embedding";
     Positional: positional::Positional = "positional", "positional";
     ExpNormalized: exp_normalized::ExpNormalized = "exp_normalized", "exp_normalized";
+}
+
+impl Layer {
+    /// The rows on which shared weights `[width, fan-in]` act, one for each position that leaves; none for a layer whose weights
+    /// are used in another way.
+    ///
+    /// * `values`: `[samples, input.len()]`
+    /// * returns: `[samples, positions after, fan-in]`
+    #[must_use]
+    pub fn rows<S: Scalar>(&self, input: &Shape, values: &[S]) -> Option<Vec<S>> {
+        match self {
+            Layer::Dense(_) => Some(values.to_vec()),
+            Layer::Conv(conv) => Some(conv.form().columns(input, values)),
+            Layer::ConvTransposed(conv) => Some(conv.form().columns(input, values)),
+            _ => None,
+        }
+    }
 }

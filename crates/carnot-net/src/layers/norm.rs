@@ -7,6 +7,7 @@ use crate::kernel::{Gram, Kernel};
 use crate::plan::{Site, Theory, Weights};
 use crate::shape::Shape;
 use crate::tape::{Tape, Watch};
+use carnot_math::device;
 use carnot_math::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -242,19 +243,21 @@ impl LayerRule for Norm {
         if self.affine {
             for member in 0..gradient.members {
                 let block = member * rows * n..(member + 1) * rows * n;
-                let start = member * weights.stride + site.offset;
-                let (to_gain, rest) = gradients[start..].split_at_mut(n);
-                to_gain.fill(S::default());
                 let dys = &mut gradient.data[block.clone()];
-                if self.centres() {
-                    carnot_math::device::cpu::column_sums(&mut rest[..n], dys, false);
-                }
                 let gain = weights.of(member, site.offset, n);
-                for (dy, x) in dys.chunks_exact_mut(n).zip(normal.data[block].chunks_exact(n)) {
-                    for i in 0..n {
-                        to_gain[i] += dy[i] * x[i];
-                        dy[i] *= gain[i];
+                if !gradients.is_empty() {
+                    let start = member * weights.stride + site.offset;
+                    let (to_gain, rest) = gradients[start..].split_at_mut(n);
+                    to_gain.fill(S::default());
+                    if self.centres() {
+                        device::cpu::column_sums(&mut rest[..n], dys, false);
                     }
+                    for (dy, x) in dys.chunks_exact(n).zip(normal.data[block].chunks_exact(n)) {
+                        (0..n).for_each(|i| to_gain[i] += dy[i] * x[i]);
+                    }
+                }
+                for dy in dys.chunks_exact_mut(n) {
+                    device::cpu::multiply_assign(dy, gain);
                 }
             }
         }

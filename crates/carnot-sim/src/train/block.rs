@@ -69,9 +69,14 @@ impl<'a, S: Scalar> Block<'a, S> {
         self.diverged.len()
     }
 
-    /// Trains from beginning to end.
-    pub(super) fn run(mut self, progress: &(dyn Fn(u64) + Sync)) -> Vec<History> {
+    /// Trains from beginning to end; `look` is told of the start (step 0) and of every step taken.
+    pub(super) fn run(
+        mut self,
+        progress: &(dyn Fn(u64) + Sync),
+        look: &mut dyn FnMut(u64, &[S]),
+    ) -> Vec<History> {
         let steps = self.training.spec.steps;
+        look(0, &self.weights);
         let before = self.evaluate(self.training.train);
         let mut points = vec![Vec::new(); self.count()];
         let mut done = 0;
@@ -80,6 +85,7 @@ impl<'a, S: Scalar> Block<'a, S> {
             let told = (steps / 100).max(1);
             for step in done + 1..=stop {
                 self.step(step);
+                look(step, &self.weights);
                 self.totals.iter().zip(&mut sums).for_each(|(total, sum)| *sum += total.loss);
                 if step % told == 0 {
                     progress(told * self.count() as u64);

@@ -81,10 +81,54 @@ fn run<S: Scalar>(
     };
     let starts: Vec<u64> = members.clone().step_by(size as usize).collect();
     let of_block = |&start: &u64| {
-        Block::<S>::new(training, &groups, start..(start + size).min(members.end)).run(progress)
+        Block::<S>::new(training, &groups, start..(start + size).min(members.end))
+            .run(progress, &mut |_, _| {})
     };
     let histories: Vec<Vec<History>> = starts.par_iter().map(of_block).collect();
     Ok(histories.into_iter().flatten().collect())
+}
+
+/// A member at some step of its training.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a, S> {
+    /// The member.
+    pub member: u64,
+    /// Steps taken so far.
+    pub step: u64,
+    /// `[plan.parameters]`
+    pub parameters: &'a [S],
+}
+
+/// [`train`], looking at every member after some of its steps: for kernels, predictions, or whatever else is to be seen on the way.
+///
+/// * `S`: number type, whatever [`TrainSpec::precision`] says
+/// * `steps`: at which to look, in increasing order; 0 is the start
+/// * `look`: called once for each member and step, from any thread
+/// * returns: for each member its history and what was seen, in the order of `steps`
+///
+/// # Errors
+/// As [`train`].
+pub fn train_watched<S: Scalar, T: Send>(
+    training: &Training,
+    members: Range<u64>,
+    steps: &[u64],
+    look: &(dyn Fn(Moment<S>) -> T + Sync),
+) -> Result<Vec<(History, Vec<T>)>, SimError> {
+    check(training)?;
+    let groups = rate::groups(training.plan, training.rates)?;
+    let size = training.plan.parameters;
+    let one = |member: u64| {
+        let mut seen = Vec::new();
+        let mut see = |step: u64, parameters: &[S]| {
+            if steps.binary_search(&step).is_ok() {
+                seen.push(look(Moment { member, step, parameters: &parameters[..size] }));
+            }
+        };
+        let block = Block::<S>::new(training, &groups, member..member + 1);
+        let mut histories = block.run(&|_| {}, &mut see);
+        (histories.pop().expect("one member"), seen)
+    };
+    Ok(members.into_par_iter().map(one).collect())
 }
 
 /// Bytes that a block may occupy: about what one core has of second-level cache. Half of it or four times as
