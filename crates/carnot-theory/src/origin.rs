@@ -72,6 +72,12 @@ fn expand(activation: &Formula, slopes: Slopes, left: [f64; 5], right: [f64; 5])
     }
 }
 
+/// Slopes of an activation that is a straight line on each side of zero; none for any other.
+pub(crate) fn straight_slopes(activation: &Formula) -> Option<Slopes> {
+    let slopes = Slopes { plus: activation.value(1.0), minus: -activation.value(-1.0) };
+    is_scale_invariant(activation, slopes).then_some(slopes)
+}
+
 /// Whether σ is a straight line on each side of zero, over the range of any sensible preactivation.
 fn is_scale_invariant(activation: &Formula, slopes: Slopes) -> bool {
     let straight = |z: f64| {

@@ -26,7 +26,7 @@ impl<'a> Step<'a> {
         Self { averages, scales, ratio, before, d: before.samples }
     }
 
-    pub(crate) fn next(mut self) -> Result<Tensors, TheoryError> {
+    pub(crate) fn next(self) -> Result<Tensors, TheoryError> {
         let d = self.d;
         let kernel =
             self.matrix(|step, a, b| Ok(step.scales.c_b + step.scales.c_w * step.mean([0, 0], [a, b])?))?;
@@ -51,22 +51,22 @@ impl<'a> Step<'a> {
         Ok(Tensors { samples: d, kernel, kernel_shift, vertex, tangent, differentials, curvature })
     }
 
-    fn matrix(&mut self, entry: impl Fn(&mut Self, usize, usize) -> Answer) -> Result<Vec<f64>, TheoryError> {
+    fn matrix(&self, entry: impl Fn(&Self, usize, usize) -> Answer) -> Result<Vec<f64>, TheoryError> {
         let d = self.d;
         (0..d * d).map(|index| entry(self, index / d, index % d)).collect()
     }
 
-    fn mean<const N: usize>(&mut self, orders: [u8; N], samples: [usize; N]) -> Answer {
+    fn mean<const N: usize>(&self, orders: [u8; N], samples: [usize; N]) -> Answer {
         self.averages.mean(&product(orders, samples))
     }
 
     /// ⟨∂_a ∂_b … (σ^(k) σ^(k) of the pair)⟩, zero for labels that do not occur.
-    fn pair_derivative(&mut self, order: u8, pair: [usize; 2], along: &[usize]) -> Answer {
+    fn pair_derivative(&self, order: u8, pair: [usize; 2], along: &[usize]) -> Answer {
         self.averages.derivative(&product([order; 2], pair), along)
     }
 
     /// ⟨∂… O₁₂⟩ of O = λ_W σ₁σ₂ + C_W Θ₁₂ σ'₁σ'₂.
-    fn feedback(&mut self, theta: &[f64], pair: [usize; 2], along: &[usize]) -> Answer {
+    fn feedback(&self, theta: &[f64], pair: [usize; 2], along: &[usize]) -> Answer {
         let weight = self.scales.c_w * theta[pair[0] * self.d + pair[1]];
         let mut sum = 0.0;
         if self.scales.lambda_w != 0.0 {
@@ -80,9 +80,9 @@ impl<'a> Step<'a> {
 
     /// Sum over a, b of the labels that matter.
     fn over_labels<const N: usize>(
-        &mut self,
+        &self,
         pairs: [[usize; 2]; N],
-        mut term: impl FnMut(&mut Self, [usize; N]) -> Answer,
+        term: impl Fn(&Self, [usize; N]) -> Answer,
     ) -> Answer {
         let mut sum = 0.0;
         for index in 0..1usize << N {
@@ -95,7 +95,7 @@ impl<'a> Step<'a> {
         Ok(sum)
     }
 
-    fn kernel_shift(&mut self, one: usize, two: usize) -> Answer {
+    fn kernel_shift(&self, one: usize, two: usize) -> Answer {
         let (before, pair) = (self.before, [one, two]);
         let shift = self.over_labels([pair; 2], |step, [a, b]| {
             Ok(before.kernel_shift[a * step.d + b] * step.pair_derivative(0, pair, &[a, b])? / 2.0)
@@ -106,7 +106,7 @@ impl<'a> Step<'a> {
         Ok(self.ratio * self.scales.c_w * (shift + spread))
     }
 
-    fn vertex(&mut self, [i, j, k, l]: [usize; 4]) -> Answer {
+    fn vertex(&self, [i, j, k, l]: [usize; 4]) -> Answer {
         let (c_w, before) = (self.scales.c_w, self.before);
         let source =
             self.mean([0; 4], [i, j, k, l])? - self.mean([0; 2], [i, j])? * self.mean([0; 2], [k, l])?;
@@ -118,7 +118,7 @@ impl<'a> Step<'a> {
         Ok(c_w * c_w * (source + self.ratio * carried / 4.0))
     }
 
-    fn tangent(&mut self, old: &TangentTensors) -> Result<TangentTensors, TheoryError> {
+    fn tangent(&self, old: &TangentTensors) -> Result<TangentTensors, TheoryError> {
         let d = self.d;
         Ok(TangentTensors {
             mean: self
@@ -131,7 +131,7 @@ impl<'a> Step<'a> {
         })
     }
 
-    fn tangent_shift(&mut self, old: &TangentTensors, pair: [usize; 2]) -> Answer {
+    fn tangent_shift(&self, old: &TangentTensors, pair: [usize; 2]) -> Answer {
         let before = self.before;
         let d = self.d;
         let shift = self.over_labels([pair; 2], |step, [a, b]| {
@@ -150,13 +150,13 @@ impl<'a> Step<'a> {
     }
 
     /// ⟨(first pair) O₃₄⟩ with the first pair of order 0.
-    fn with_feedback(&mut self, theta: &[f64], pair: [usize; 2], [k, l]: [usize; 2]) -> Answer {
+    fn with_feedback(&self, theta: &[f64], pair: [usize; 2], [k, l]: [usize; 2]) -> Answer {
         let weight = self.scales.c_w * theta[k * self.d + l];
         let values = self.mean([0; 4], [pair[0], pair[1], k, l])?;
         Ok(self.scales.lambda_w * values + weight * self.mean([0, 0, 1, 1], [pair[0], pair[1], k, l])?)
     }
 
-    fn d(&mut self, old: &TangentTensors, [i, j, k, l]: [usize; 4]) -> Answer {
+    fn d(&self, old: &TangentTensors, [i, j, k, l]: [usize; 4]) -> Answer {
         let (before, c_w) = (self.before, self.scales.c_w);
         let product = self.mean([0; 2], [i, j])? * self.feedback(&old.mean, [k, l], &[])?;
         let source = self.with_feedback(&old.mean, [i, j], [k, l])? - product;
@@ -171,7 +171,7 @@ impl<'a> Step<'a> {
         Ok(c_w * (source + self.ratio * (spread + c_w / 2.0 * self.mean([1; 2], [k, l])? * carried)))
     }
 
-    fn f(&mut self, old: &TangentTensors, [i, k, j, l]: [usize; 4]) -> Answer {
+    fn f(&self, old: &TangentTensors, [i, k, j, l]: [usize; 4]) -> Answer {
         let c_w = self.scales.c_w;
         let source = self.mean([0, 0, 1, 1], [i, j, k, l])? * old.mean[k * self.d + l];
         let carried = self.over_labels([[i, k], [j, l]], |step, [a, b]| {
@@ -183,7 +183,7 @@ impl<'a> Step<'a> {
         Ok(c_w * c_w * (source + self.ratio * carried))
     }
 
-    fn a(&mut self, old: &TangentTensors, [i, j, k, l]: [usize; 4]) -> Answer {
+    fn a(&self, old: &TangentTensors, [i, j, k, l]: [usize; 4]) -> Answer {
         let Scales { c_w, lambda_w, .. } = self.scales;
         let theta = &old.mean;
         let (first, second) = (c_w * theta[i * self.d + j], c_w * theta[k * self.d + l]);
@@ -210,7 +210,7 @@ impl<'a> Step<'a> {
         Ok(source + self.ratio * (spread + crossed + carried))
     }
 
-    fn b(&mut self, old: &TangentTensors, [i, k, j, l]: [usize; 4]) -> Answer {
+    fn b(&self, old: &TangentTensors, [i, k, j, l]: [usize; 4]) -> Answer {
         let c_w = self.scales.c_w;
         let source = self.mean([1; 4], [i, j, k, l])? * old.mean[i * self.d + j] * old.mean[k * self.d + l];
         let carried = self.mean([1; 2], [i, k])? * self.mean([1; 2], [j, l])? * old.b.at(i, k, j, l);
@@ -218,14 +218,14 @@ impl<'a> Step<'a> {
     }
 
     /// w_{a;13} = λ_W ⟨∂_a(σ'₁σ₃)⟩ + C_W Θ₁₃ ⟨∂_a(σ''₁σ'₃)⟩
-    fn lever(&mut self, theta: &[f64], along: usize, [i, k]: [usize; 2]) -> Answer {
+    fn lever(&self, theta: &[f64], along: usize, [i, k]: [usize; 2]) -> Answer {
         let weight = self.scales.c_w * theta[i * self.d + k];
         let first = self.averages.derivative(&product([1, 0], [i, k]), &[along])?;
         Ok(self.scales.lambda_w * first
             + weight * self.averages.derivative(&product([2, 1], [i, k]), &[along])?)
     }
 
-    fn p(&mut self, tangent: &TangentTensors, old: &Differentials, [o, i, j, k]: [usize; 4]) -> Answer {
+    fn p(&self, tangent: &TangentTensors, old: &Differentials, [o, i, j, k]: [usize; 4]) -> Answer {
         let (c_w, d) = (self.scales.c_w, self.d);
         let theta = &tangent.mean;
         let source = self.mean([2, 1, 1, 0], [o, i, j, k])? * theta[o * d + i] * theta[o * d + j];
@@ -236,7 +236,7 @@ impl<'a> Step<'a> {
         Ok(c_w * c_w * (source + self.ratio * self.mean([1; 2], [i, j])? * (spread + carried)))
     }
 
-    fn q(&mut self, tangent: &TangentTensors, old: &Differentials, [o, i, j, k]: [usize; 4]) -> Answer {
+    fn q(&self, tangent: &TangentTensors, old: &Differentials, [o, i, j, k]: [usize; 4]) -> Answer {
         let (Scales { c_w, lambda_w, .. }, d) = (self.scales, self.d);
         let theta = &tangent.mean;
         let source = lambda_w * self.mean([1, 0, 1, 0], [o, i, j, k])? * theta[o * d + j]
@@ -252,7 +252,7 @@ impl<'a> Step<'a> {
     }
 
     fn curvature(
-        &mut self,
+        &self,
         tangent: &TangentTensors,
         first: &Differentials,
         old: &CurvatureTensors,
@@ -267,7 +267,7 @@ impl<'a> Step<'a> {
     }
 
     fn r(
-        &mut self,
+        &self,
         tangent: &TangentTensors,
         first: &Differentials,
         old: &CurvatureTensors,
@@ -289,7 +289,7 @@ impl<'a> Step<'a> {
         Ok(c_w * (source + self.ratio * self.mean([1; 2], [j, k])? * inner))
     }
 
-    fn s(&mut self, tangent: &TangentTensors, old: &CurvatureTensors, at: [usize; 4]) -> Answer {
+    fn s(&self, tangent: &TangentTensors, old: &CurvatureTensors, at: [usize; 4]) -> Answer {
         let ([i, j, k, l], d) = (at, self.d);
         let Scales { c_w, lambda_w, .. } = self.scales;
         let theta = &tangent.mean;
@@ -304,7 +304,7 @@ impl<'a> Step<'a> {
 
     /// T₁₃₂₄ at `[1, 3, 2, 4]`.
     fn t(
-        &mut self,
+        &self,
         tangent: &TangentTensors,
         first: &Differentials,
         old: &CurvatureTensors,
@@ -340,7 +340,7 @@ impl<'a> Step<'a> {
     }
 
     /// U₁₄₂₃ at `[1, 4, 2, 3]`.
-    fn u(&mut self, tangent: &TangentTensors, old: &CurvatureTensors, [i, l, j, k]: [usize; 4]) -> Answer {
+    fn u(&self, tangent: &TangentTensors, old: &CurvatureTensors, [i, l, j, k]: [usize; 4]) -> Answer {
         let (c_w, d) = (self.scales.c_w, self.d);
         let theta = &tangent.mean;
         let source =

@@ -2,11 +2,13 @@
 //!
 //! A tensor with four sample labels is stored in the label order in which it is written: B₁₃₂₄ at `[1, 3, 2, 4]`.
 
-use crate::averages::Averages;
-use crate::error::{TheoryError, Unknown, check_length};
+use crate::averages::{Averages, first_like};
+use crate::error::{TheoryError, Unknown, check, check_length};
 use crate::layer::{Scales, Stack};
+use crate::matrix::block;
 use crate::moments::roughest_kink;
 use crate::tensor_step::Step;
+use rayon::prelude::*;
 
 /// A tensor with four sample labels, `[D, D, D, D]` row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +25,11 @@ impl Tensor {
 
     pub(crate) fn fill(
         samples: usize,
-        mut entry: impl FnMut([usize; 4]) -> Result<f64, TheoryError>,
+        entry: impl Fn([usize; 4]) -> Result<f64, TheoryError> + Sync,
     ) -> Result<Self, TheoryError> {
         let at = |index: usize| [3, 2, 1, 0].map(|power| index / samples.pow(power) % samples);
-        let values = (0..samples.pow(4)).map(|index| entry(at(index))).collect::<Result<_, _>>()?;
+        let values =
+            (0..samples.pow(4)).into_par_iter().map(|index| entry(at(index))).collect::<Result<_, _>>()?;
         Ok(Self { samples, values })
     }
 
@@ -113,12 +116,16 @@ pub struct CurvatureTensors {
 
 /// All tensors at every layer of a stack.
 ///
-/// * `input`: x_a·x_b/n₀, `[D, D]` row-major; at most 4 inputs meet in one average, at most 2 with a kink
+/// * `input`: x_a·x_b/n₀, `[D, D]` row-major; D from 1 to [`MOST_INPUTS`]
 /// * returns: one [`Tensors`] for each layer, the first affine layer first
 ///
+/// At most four inputs meet in one average: all sets of two, three and four are averaged, on all threads of the current
+/// rayon pool, so time grows as D⁴/24. Same bits for any number of threads.
+///
 /// # Errors
-/// [`TheoryError::Unknown`] where an average is infinite or needs more dimensions than are integrated;
-/// [`TheoryError::NotResolved`] when the kernel is too large for the grid in three or four dimensions.
+/// [`TheoryError::Unknown`] where an average is infinite, and for three or more different inputs of an activation with a kink
+/// when it is not a straight line on each side of zero or when [`Wanted::Differentials`] are asked for;
+/// [`TheoryError::NotResolved`] when the kernel is too large for three or four dimensions.
 ///
 /// Source: PDLT ch. 4.2–4.3, 8.3, 11.2, ∞.3; arXiv:2508.11522. Checked by `tests/golden.rs`.
 pub fn tensors(
@@ -129,18 +136,87 @@ pub fn tensors(
 ) -> Result<Vec<Tensors>, TheoryError> {
     stack.check()?;
     check_length("input", samples * samples, input.len())?;
+    check("number of inputs", samples as f64, (1..=MOST_INPUTS).contains(&samples), "1 to 40")?;
+    // An input given twice is one input: what is known of it is copied.
+    let same: Vec<usize> = (0..samples).map(|a| first_like(input, samples, a) as usize).collect();
+    let distinct: Vec<usize> = (0..samples).filter(|&a| same[a] == a).collect();
+    let layers =
+        distinct_tensors(stack, &block(input, samples, &distinct, &distinct), distinct.len(), wanted)?;
+    if distinct.len() == samples {
+        return Ok(layers);
+    }
+    let place = |a: usize| distinct.iter().position(|&b| b == same[a]).expect("the first of its kind");
+    let places: Vec<usize> = (0..samples).map(place).collect();
+    Ok(layers.iter().map(|layer| layer.among(&places)).collect())
+}
+
+/// Most inputs: 91,390 sets of four, and 2.5 million components of each tensor.
+pub const MOST_INPUTS: usize = 40;
+
+fn distinct_tensors(
+    stack: &Stack,
+    input: &[f64],
+    samples: usize,
+    wanted: Wanted,
+) -> Result<Vec<Tensors>, TheoryError> {
     let mut result: Vec<Tensors> = Vec::with_capacity(stack.layers.len());
     for (index, scales) in stack.layers.iter().enumerate() {
         let next = match result.last() {
             None => first(stack, scales, input, samples, wanted),
             Some(before) => {
-                let averages = Averages::new(&stack.activation, &before.kernel, samples);
+                let averages = Averages::new(&stack.activation, &before.kernel, samples, wanted)?;
                 Step::new(averages, *scales, stack.ratio_after(index), before).next()?
             }
         };
         result.push(next);
     }
     Ok(result)
+}
+
+impl Tensor {
+    /// The components whose labels stand in `places`, as a tensor of its own.
+    fn among(&self, places: &[usize]) -> Tensor {
+        let d = places.len();
+        let at = |index: usize, power: u32| places[index / d.pow(power) % d];
+        let entry = |index: usize| self.at(at(index, 3), at(index, 2), at(index, 1), at(index, 0));
+        Tensor { samples: d, values: (0..d.pow(4)).map(entry).collect() }
+    }
+}
+
+impl Tensors {
+    /// The state of some of the inputs, in any order and as often as wanted.
+    ///
+    /// * `places`: for each input of the result its index here
+    #[must_use]
+    pub fn among(&self, places: &[usize]) -> Tensors {
+        let matrix = |values: &[f64]| block(values, self.samples, places, places);
+        Tensors {
+            samples: places.len(),
+            kernel: matrix(&self.kernel),
+            kernel_shift: matrix(&self.kernel_shift),
+            vertex: self.vertex.among(places),
+            tangent: self.tangent.as_ref().map(|tangent| TangentTensors {
+                mean: matrix(&tangent.mean),
+                shift: matrix(&tangent.shift),
+                a: tangent.a.among(places),
+                b: tangent.b.among(places),
+                d: tangent.d.among(places),
+                f: tangent.f.among(places),
+            }),
+            differentials: self
+                .differentials
+                .as_ref()
+                .map(|first| Differentials { p: first.p.among(places), q: first.q.among(places) }),
+            curvature: self.curvature.as_ref().map(|known| {
+                known.as_ref().map_err(Unknown::clone).map(|second| CurvatureTensors {
+                    r: second.r.among(places),
+                    s: second.s.among(places),
+                    t: second.t.among(places),
+                    u: second.u.among(places),
+                })
+            }),
+        }
+    }
 }
 
 fn first(stack: &Stack, scales: &Scales, input: &[f64], samples: usize, wanted: Wanted) -> Tensors {

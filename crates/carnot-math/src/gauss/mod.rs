@@ -26,6 +26,14 @@ pub use pair::{
 };
 pub use smooth::{MAX_ORDER, smooth_rule};
 
+/// Nodes and weights of Gauss–Legendre on [−1, 1], ascending, for plain integrals over a panel.
+///
+/// # Panics
+/// Unless `points` is 16, 20, 30 or 40.
+pub fn legendre(points: usize) -> &'static [(f64, f64)] {
+    legendre::table(points)
+}
+
 /// Why a Gaussian average has no trustworthy value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GaussError {

@@ -1,32 +1,19 @@
-//! Averages of products of activations and their derivatives over several inputs, with a memory.
+//! Averages one by one, over composite rules broken at the kinks, with a memory.
 //!
-//! A product is a list of factors σ^(k)(z_a). A derivative that is no ordinary function (it contains a delta at a
+//! A derivative that is no ordinary function (it contains a delta at a
 //! kink) is moved by integration by parts: with G free of it,
 //! ⟨σ^(m) (σ^(m−1))^j G⟩ = [⟨∂((σ^(m−1))^{j+1} G)⟩ − ⟨(σ^(m−1))^{j+1} ∂G⟩]/(j+1),
 //! and an outer derivative becomes a Hermite weight, ⟨∂_a F⟩ = ⟨F (K⁻¹z)_a⟩.
 
+use super::{Factor, Product, first_like, raise};
 use crate::error::{TheoryError, Unknown};
 use crate::moments::{kink_places, roughest_kink};
 use carnot_math::formula::Formula;
 use carnot_math::gauss;
 use std::collections::HashMap;
 
-/// One factor σ^(order)(z_sample).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Factor {
-    pub sample: u8,
-    pub order: u8,
-}
-
-/// σ^(order)(z_sample)
-pub(crate) fn factor(sample: usize, order: u8) -> Factor {
-    Factor { sample: sample as u8, order }
-}
-
-type Product = Vec<Factor>;
-
 /// All averages at one kernel; each is computed once.
-pub(crate) struct Averages<'a> {
+pub(super) struct Quadrature<'a> {
     activation: &'a Formula,
     kernel: &'a [f64],
     samples: usize,
@@ -36,12 +23,12 @@ pub(crate) struct Averages<'a> {
     roughest: f64,
     /// For each input the first one that coincides with it.
     same: Vec<u8>,
-    grids: HashMap<u32, Grid>,
+    grids: HashMap<u64, Grid>,
     memory: HashMap<(Product, Vec<u8>), f64>,
 }
 
-impl<'a> Averages<'a> {
-    pub(crate) fn new(activation: &'a Formula, kernel: &'a [f64], samples: usize) -> Self {
+impl<'a> Quadrature<'a> {
+    pub(super) fn new(activation: &'a Formula, kernel: &'a [f64], samples: usize) -> Self {
         let (ordinary, roughest) =
             roughest_kink(activation).map_or((4, 0.0), |(order, at)| (order.min(4), at));
         Self {
@@ -58,26 +45,19 @@ impl<'a> Averages<'a> {
     }
 
     /// ⟨product⟩; inputs that coincide are one input.
-    pub(crate) fn mean(&mut self, product: &[Factor]) -> Result<f64, TheoryError> {
+    pub(super) fn mean(&mut self, product: &[Factor]) -> Result<f64, TheoryError> {
         let merged = product.iter().map(|f| Factor { sample: self.same[f.sample as usize], ..*f });
         self.weighted(merged.collect(), Vec::new())
     }
 
-    /// ⟨∂_{a}∂_{b}… product⟩
-    pub(crate) fn derivative(&mut self, product: &[Factor], along: &[usize]) -> Result<f64, TheoryError> {
-        if !self.kinks.is_empty() {
-            let touches = |a: &usize| product.iter().any(|f| f.sample as usize == *a);
-            if !along.iter().all(touches) {
-                return Ok(0.0);
-            }
-            return self.weighted(product.to_vec(), along.iter().map(|&a| a as u8).collect());
-        }
-        let Some((&first, rest)) = along.split_first() else { return self.mean(product) };
-        let mut sum = 0.0;
-        for raised in raise(product, first as u8) {
-            sum += self.derivative(&raised, rest)?;
-        }
-        Ok(sum)
+    /// Whether the activation and all its derivatives are ordinary functions.
+    pub(super) fn is_smooth(&self) -> bool {
+        self.kinks.is_empty()
+    }
+
+    /// ⟨∂_{a}∂_{b}… product⟩ of an activation with kinks.
+    pub(super) fn derivative(&mut self, product: &[Factor], along: &[usize]) -> Result<f64, TheoryError> {
+        self.weighted(product.to_vec(), along.iter().map(|&a| a as u8).collect())
     }
 
     fn weighted(&mut self, mut product: Product, mut weights: Vec<u8>) -> Result<f64, TheoryError> {
@@ -120,7 +100,7 @@ impl<'a> Averages<'a> {
 
     fn direct(&mut self, product: &[Factor], weights: &[u8]) -> Result<f64, TheoryError> {
         let mask =
-            product.iter().map(|f| f.sample).chain(weights.iter().copied()).fold(0u32, |m, s| m | 1 << s);
+            product.iter().map(|f| f.sample).chain(weights.iter().copied()).fold(0u64, |m, s| m | 1 << s);
         if !self.grids.contains_key(&mask) {
             let grid = self.grid(mask)?;
             self.grids.insert(mask, grid);
@@ -131,7 +111,7 @@ impl<'a> Averages<'a> {
         if value.is_finite() { Ok(value) } else { Err(TheoryError::NotFinite { kernel: largest }) }
     }
 
-    fn grid(&self, mask: u32) -> Result<Grid, TheoryError> {
+    fn grid(&self, mask: u64) -> Result<Grid, TheoryError> {
         let labels: Vec<usize> = (0..self.samples).filter(|&a| mask & (1 << a) != 0).collect();
         let d = labels.len();
         let mut covariance = vec![0.0; d * d];
@@ -142,22 +122,6 @@ impl<'a> Averages<'a> {
         }
         Grid::new(self.activation, &self.kinks, labels, covariance)
     }
-}
-
-fn first_like(kernel: &[f64], samples: usize, a: usize) -> u8 {
-    let at = |i: usize, j: usize| kernel[i * samples + j];
-    let coincide = |b: &usize| (at(a, a) + at(*b, *b) - 2.0 * at(a, *b)).abs() <= 1e-13 * at(a, a);
-    (0..a).find(coincide).unwrap_or(a) as u8
-}
-
-/// All ways of differentiating one factor of the product that belongs to `sample`.
-fn raise(product: &[Factor], sample: u8) -> Vec<Product> {
-    let raised = |i: usize| {
-        let mut next = product.to_vec();
-        next[i].order += 1;
-        next
-    };
-    (0..product.len()).filter(|&i| product[i].sample == sample).map(raised).collect()
 }
 
 /// Nodes for one set of inputs.
@@ -178,11 +142,6 @@ struct Dual {
     scores: Vec<Vec<f64>>,
 }
 
-/// Largest variance at which 140 Gauss–Hermite nodes resolve curvatures of tanh to 1e-9; beyond it two inputs use the composite rule.
-const SMOOTH_UP_TO: f64 = 0.6;
-/// Gauss–Hermite orders per axis for 2, 3, 4 inputs.
-const ORDERS: [usize; 3] = [140, 52, 24];
-
 impl Grid {
     fn new(
         activation: &Formula,
@@ -192,34 +151,12 @@ impl Grid {
     ) -> Result<Self, TheoryError> {
         let d = labels.len();
         let largest = (0..d).map(|i| covariance[i * (d + 1)]).fold(0.0, f64::max);
-        let (places, weight) = places(kinks, &covariance, d, largest)?;
+        let (places, weight) = places(kinks, &covariance, d)?;
         let jets: Vec<Vec<[f64; 5]>> =
             places.iter().map(|z| z.iter().map(|&z| activation.jet(z)).collect()).collect();
         let dual = Dual::new(&covariance, d, &places);
         let grid = Self { labels, largest, weight, jets, dual };
-        if d >= 3 {
-            grid.check(activation, &covariance, largest)?;
-        }
         Ok(grid)
-    }
-
-    /// Compares ⟨σ⁴⟩ and ⟨σ''²⟩ of each input with their one-dimensional values.
-    fn check(&self, activation: &Formula, covariance: &[f64], largest: f64) -> Result<(), TheoryError> {
-        let d = self.labels.len();
-        for (i, jets) in self.jets.iter().enumerate() {
-            let rule = gauss::rule(covariance[i * (d + 1)], &[]);
-            let exact = |f: fn(&[f64; 5]) -> f64| rule.sum(|z| f(&activation.jet(z)));
-            let here = |f: fn(&[f64; 5]) -> f64| -> f64 {
-                jets.iter().zip(&self.weight).map(|(jet, w)| w * f(jet)).sum()
-            };
-            for f in [|s: &[f64; 5]| s[0].powi(4), |s: &[f64; 5]| s[2] * s[2]] {
-                let error = (here(f) - exact(f)).abs() / exact(f).abs().max(1e-300);
-                if error > 1e-3 {
-                    return Err(TheoryError::NotResolved { samples: d, kernel: largest, error });
-                }
-            }
-        }
-        Ok(())
     }
 
     fn axis(&self, sample: u8) -> usize {
@@ -277,32 +214,14 @@ impl Dual {
 }
 
 /// Nodes `[d][n]` and weights `[n]` for a Gaussian vector.
-fn places(
-    kinks: &[f64],
-    covariance: &[f64],
-    d: usize,
-    largest: f64,
-) -> Result<(Vec<Vec<f64>>, Vec<f64>), TheoryError> {
+fn places(kinks: &[f64], covariance: &[f64], d: usize) -> Result<(Vec<Vec<f64>>, Vec<f64>), TheoryError> {
     if d == 1 {
         let rule = gauss::rule(covariance[0], kinks);
         return Ok((vec![rule.z], rule.w));
     }
-    if d == 2 && (!kinks.is_empty() || largest > SMOOTH_UP_TO) {
+    if d == 2 {
         let rule = gauss::pair_rule(covariance[0], covariance[3], covariance[1], kinks);
         return Ok((vec![rule.z1, rule.z2], rule.w));
     }
-    if !kinks.is_empty() {
-        return Err(Unknown::KinkWithManyInputs { at: kinks[0], samples: d }.into());
-    }
-    if d > ORDERS.len() + 1 {
-        return Err(TheoryError::OutOfRange {
-            what: "number of inputs",
-            value: d as f64,
-            range: "at most 4 in one average",
-        });
-    }
-    let order = ORDERS[d - 2];
-    let grid = gauss::grid(covariance, order).map_err(|_| TheoryError::Singular { what: "kernel" })?;
-    let place = |axis: usize| grid.nodes.chunks_exact(d).map(|z| z[axis]).collect();
-    Ok(((0..d).map(place).collect(), grid.w.clone()))
+    Err(Unknown::KinkWithManyInputs { at: kinks.first().copied().unwrap_or(0.0), samples: d }.into())
 }
