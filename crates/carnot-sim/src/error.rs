@@ -57,6 +57,14 @@ pub enum SimError {
     /// Cross-entropy of targets that are no classes.
     #[error("cross-entropy needs classes, the targets are numbers")]
     NoClasses,
+    /// A member whose kernel has no inverse on the training samples.
+    #[error(
+        "the kernel of member {member} is singular on the training samples: two coincide, or the network is too narrow"
+    )]
+    Singular {
+        /// The member.
+        member: u64,
+    },
     /// Parts of an ensemble that were measured on other layers or other samples.
     #[error("parts of different ensembles cannot be merged")]
     Parts,

@@ -6,6 +6,7 @@
 //! | [`measure`] | what passes through the layers of one network? |
 //! | [`empirical`] | which kernels does a real network have, and how do they move while it learns? |
 //! | [`ensemble`] | what does that look like over many networks? |
+//! | [`trained`] | what do many small networks predict when they have learned everything, to 1/n and beyond? |
 //! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
 //!
 //! Every random number comes from a stream addressed by (seed, purpose, member, …), members never exchange
@@ -22,3 +23,4 @@ pub mod measure;
 pub mod optimizer;
 pub mod rate;
 pub mod train;
+pub mod trained;

@@ -156,7 +156,7 @@ fn add_products<S: Scalar>(sum: &mut Gram, vectors: &[Vec<S>], by: f64) {
 }
 
 /// √λ of every parameter.
-fn root_rates<S: Scalar>(plan: &Plan, rates: &[LayerRate]) -> Vec<S> {
+pub(crate) fn root_rates<S: Scalar>(plan: &Plan, rates: &[LayerRate]) -> Vec<S> {
     assert_eq!(rates.len(), plan.weighted, "one pair of rates per layer with weights");
     let mut all = vec![S::default(); plan.parameters];
     for site in plan.all() {

@@ -4,7 +4,7 @@ use carnot_math::random::Stream;
 use carnot_math::stats::Moments;
 use carnot_net::activation::Activation;
 use carnot_net::batch::Batch;
-use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::dataset::{Dataset, Exact, Targets};
 use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::kernel::{Gram, Kernel, Positions};
 use carnot_net::network::Network as Layers;
@@ -32,6 +32,7 @@ const CASES: &[&str] = &[
     "input = [3, 2]\nlayers = [{ dense = 4 }, { act = 'sin' }, { dense = 2 }]",
     "input = [6, 2]\nlayers = [{ conv = 3, kernel = 3 }, { act = 'tanh' }, { conv = 2, kernel = 2, stride = 2 }, { flatten = true }, { dense = 2 }]",
     "input = [6, 6, 1]\nlayers = [{ conv = 2, kernel = 3 }, { act = 'relu' }, { conv = 2, kernel = 3 }, { pool = 'global' }, { dense = 2 }]",
+    "input = [6, 2]\nlayers = [{ conv_local = 3, kernel = 3 }, { act = 'tanh' }, { conv_transposed = 2, kernel = 3, stride = 2 }, { flatten = true }, { dense = 2 }]",
     "input = [5]\nlayers = [{ dense = 4 }, { residual = 0.7, branch = 0.5, block = [{ norm = 'layer' }, { dense = 6 }, { act = 'tanh' }, { dense = 4 }] }, { dense = 2 }]",
 ];
 
@@ -253,7 +254,7 @@ fn mean_kernels_of_two_widths_extrapolate_to_theory() {
     assert!(wide.relative_error() <= 0.002 && wide.members() < 40_000, "{}", wide.members());
     let plan = plain("3-24x2-1", "tanh");
     let kernel = Kernel::of_inputs(&inputs, 2, 1, Positions::Full, true);
-    let kernels = plan.propagate(kernel, &Theory { init: &init, rate: &rates });
+    let kernels = plan.propagate(kernel, &Theory { init: &init, rate: &rates, mode: Mode::Evaluate });
     let (hidden, last) = (kernels[3].as_ref().unwrap(), kernels[4].as_ref().unwrap());
     let entry = |gram: &Gram, k: usize| match k {
         0 => gram.variance[0],
@@ -320,6 +321,7 @@ fn drifts(width: usize, members: u64) -> (Moments, Moments) {
         inputs: x.iter().map(|&x| x as f32).collect(),
         targets: Targets::Values { values, width: 1 },
         source: String::new(),
+        exact: Exact::default(),
     };
     let training = Training {
         plan: &plan,

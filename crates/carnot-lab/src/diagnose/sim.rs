@@ -57,6 +57,12 @@ impl Explain for SimError {
                 "whole numbers from 0 are classes, anything else is a value to be reached",
                 "--loss squared, or data with classes",
             ),
+            SimError::Singular { .. } => told(
+                "data/singular",
+                problem,
+                "a kernel of fewer dimensions than samples cannot tell them all apart",
+                "fewer or different samples, or wider layers",
+            ),
             SimError::Parts | SimError::Twice { .. } => told(
                 "store/points",
                 problem,

@@ -1,12 +1,13 @@
 //! What the tangent kernel is made of: the inputs of every layer with weights, and what an output pulls at each of them.
 
 use super::Network;
+use crate::measure::root_rates;
 use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
 use carnot_net::hyper::LayerRate;
-use carnot_net::layers::{Layer, LayerRule, Role};
+use carnot_net::layers::{LayerRule, Parameter, Role};
 use carnot_net::plan::{Plan, Site, Weights};
-use carnot_net::tape::{Mode, Tape, Watch};
+use carnot_net::tape::{Mode, Tape, Unwatched, Watch};
 use rayon::prelude::*;
 
 /// Samples that pass together: enough to fill a matrix product, few enough for the cache.
@@ -22,7 +23,7 @@ pub(super) struct LayerRecord<S> {
     pub(super) weight_rate: f64,
     /// λ of every bias, 0 without biases.
     pub(super) bias_rate: f64,
-    /// `[samples, positions, fan-in]`
+    /// `[samples, positions, fan-in]`; empty for a layer that uses its weights in another way.
     pub(super) inputs: Vec<S>,
     /// For each output i: ∂z_i/∂(output of this layer), `[samples, positions, width]`.
     pub(super) pulls: Vec<Vec<S>>,
@@ -110,7 +111,44 @@ fn pass<S: Scalar>(
         pull.data.iter_mut().skip(output).step_by(outputs).for_each(|z| *z = S::from_f64(1.0));
         plan.backward(weights, pull, &mut [], tape, &mut ear);
     }
-    ear.layers
+    let mut layers = ear.layers;
+    for (layer, source) in layers.iter_mut().zip(sources).filter(|(layer, _)| layer.inputs.is_empty()) {
+        *layer = by_gradients(network, rates, source.site, inputs, tape);
+    }
+    layers
+}
+
+/// A layer of which nothing is known but its gradients, one sample after another: one number enters it, and what it pulls is
+/// the gradient of every parameter times √λ.
+fn by_gradients<S: Scalar>(
+    network: Network<S>,
+    rates: &[LayerRate],
+    site: &Site,
+    inputs: &[f64],
+    tape: &mut Tape<S>,
+) -> LayerRecord<S> {
+    let plan = network.plan;
+    let outputs = plan.output().len();
+    let roots = root_rates::<S>(plan, rates);
+    let width: usize = site.parameters.iter().map(Parameter::len).sum();
+    let mut pulls = vec![Vec::new(); outputs];
+    let mut gradient = vec![S::default(); plan.parameters];
+    let weights = Weights { data: network.parameters, stride: plan.parameters };
+    for sample in inputs.chunks_exact(plan.input.len()) {
+        for (output, pulls) in pulls.iter_mut().enumerate() {
+            let mut input = tape.take(1, 1, &plan.input);
+            input.data.iter_mut().zip(sample).for_each(|(to, from)| *to = S::from_f64(*from));
+            let mut pull = plan.forward(weights, input, tape, &mut Unwatched);
+            pull.data.fill(S::default());
+            pull.data[output] = S::from_f64(1.0);
+            plan.backward(weights, pull, &mut gradient, tape, &mut Unwatched);
+            let own = site.offset..site.offset + width;
+            pulls.extend(gradient[own.clone()].iter().zip(&roots[own]).map(|(g, root)| *g * *root));
+        }
+    }
+    let one = S::from_f64(1.0);
+    let inputs = vec![one; inputs.len() / plan.input.len()];
+    LayerRecord { positions: 1, fan_in: 1, width, weight_rate: 1.0, bias_rate: 0.0, inputs, pulls }
 }
 
 fn empty<S>(site: &Site, rates: &[LayerRate]) -> LayerRecord<S> {
@@ -137,10 +175,7 @@ impl<S: Scalar> Ear<'_, S> {
     fn hear(&mut self, from: Option<usize>, values: &[S]) {
         for (source, layer) in self.sources.iter().zip(&mut self.layers) {
             if source.from == from {
-                layer.inputs = match &source.site.layer {
-                    Layer::Conv(conv) => conv.columns(&source.site.input, values),
-                    _ => values.to_vec(),
-                };
+                layer.inputs = source.site.layer.rows(&source.site.input, values).unwrap_or_default();
             }
         }
     }
