@@ -85,6 +85,9 @@ pub enum Quantity {
     /// Shift of the mean kernel at order 1/n.
     #[error("the 1/n shift of the mean kernel")]
     KernelShift,
+    /// Gradient descent whose steps are not small.
+    #[error("the 1/n part of gradient descent with finite steps")]
+    FiniteSteps,
 }
 
 /// A number, or the reason why there is none.

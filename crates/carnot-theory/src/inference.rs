@@ -188,10 +188,56 @@ pub struct PosteriorShift {
 ///
 /// Source: PDLT ch. 6.4, in our own closed form, checked by Monte Carlo.
 pub fn posterior_shift(split: Split, shift: &[f64], vertex: &Tensor) -> Result<PosteriorShift, TheoryError> {
-    split.check()?;
     check_length("test inputs", 1, split.test.len())?;
+    let all = posterior_shifts(split, shift, vertex, 0.0)?;
+    Ok(PosteriorShift {
+        mean: all.mean,
+        hebbian: all.hebbian,
+        variance: all.covariance[0],
+        log_evidence: all.log_evidence,
+    })
+}
+
+/// Coefficients of 1/n of the Bayesian posterior for M test inputs; n is the width of the last hidden layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PosteriorShifts {
+    /// Of the means, `[M, outputs]`.
+    pub mean: Vec<f64>,
+    /// Of the covariances of every output, without their Hebbian parts, `[M, M]`.
+    pub covariance: Vec<f64>,
+    /// Hebbian part `[M, M, outputs, outputs]`: all of the covariance of two different outputs, and added to that of each.
+    pub hebbian: Vec<f64>,
+    /// Of the logarithm of the evidence.
+    pub log_evidence: f64,
+}
+
+/// Bayesian posterior at order 1/n for several test inputs.
+///
+/// With v^b = 1 at test input b and −K_bA K_AA⁻¹ on the training inputs, φ_i = K_AA⁻¹ y_i,
+/// X = −(n_L/2) K_AA⁻¹ + ½ Σ φ_j φ_jᵀ, sums over repeated labels a, c, d, e of inputs, and w any of φ_i and v^{b'},
+///
+/// $$ S(v^b, w) = v^b_a w_c\, G_{1,ac} - v^b_a K^{-1}_{cd} w_e V_{(ac)(de)} + v^b_a w_c X_{de} V_{(ac)(de)} $$
+///
+/// the mean changes by S(v^b, φ_i)/n and the covariance by S(v^b, v^{b'})/n plus the Hebbian part
+/// $v^b_a \phi_{i,c} v^{b'}_d \phi_{j,e} V_{(ac)(de)}/n$.
+///
+/// * `split`: `split.kernel`, `shift`, `vertex`: K, G₁, V of the last layer over all inputs
+/// * `noise`: variance of the targets, ≥ 0, added to the diagonal of K_AA
+///
+/// # Errors
+/// [`TheoryError::Singular`] when training inputs coincide and the noise is 0.
+///
+/// Source: PDLT ch. 6.4, in our own closed form, checked by Monte Carlo.
+pub fn posterior_shifts(
+    split: Split,
+    shift: &[f64],
+    vertex: &Tensor,
+    noise: f64,
+) -> Result<PosteriorShifts, TheoryError> {
+    split.check()?;
+    check("noise", noise, noise >= 0.0, "≥ 0")?;
     check_length("kernel shift", split.samples * split.samples, shift.len())?;
-    Ok(Shift::new(split, shift, vertex)?.all())
+    Ok(Shift::new(split, shift, vertex, noise)?.all())
 }
 
 /// The padded vectors and matrices of the 1/n formulas.
@@ -201,16 +247,18 @@ struct Shift<'a> {
     inverse: Vec<f64>,
     /// φ_i `[outputs][D]`
     phi: Vec<Vec<f64>>,
-    v: Vec<f64>,
+    /// v^b `[M][D]`
+    v: Vec<Vec<f64>>,
     x: Vec<f64>,
     shift: &'a [f64],
     vertex: &'a Tensor,
 }
 
 impl<'a> Shift<'a> {
-    fn new(split: Split, shift: &'a [f64], vertex: &'a Tensor) -> Result<Self, TheoryError> {
+    fn new(split: Split, shift: &'a [f64], vertex: &'a Tensor, noise: f64) -> Result<Self, TheoryError> {
         let (d, n, outputs) = (split.samples, split.train.len(), split.outputs);
-        let inner = split.among(split.kernel, split.train, split.train);
+        let mut inner = split.among(split.kernel, split.train, split.train);
+        (0..n).for_each(|i| inner[i * (n + 1)] += noise);
         let what = "kernel";
         let small = inverse(&inner, n, what)?;
         let mut inverse = vec![0.0; d * d];
@@ -224,10 +272,14 @@ impl<'a> Shift<'a> {
         for (i, &a) in split.train.iter().enumerate() {
             (0..outputs).for_each(|o| phi[o][a] = solved[i * outputs + o]);
         }
-        let mut v = vec![0.0; d];
-        let response = split.response(split.kernel, 0.0, what)?;
-        v[split.test[0]] = 1.0;
-        split.train.iter().zip(&response).for_each(|(&a, r)| v[a] -= r);
+        let response = split.response(split.kernel, noise, what)?;
+        let around = |(&b, response): (&usize, &[f64])| {
+            let mut v = vec![0.0; d];
+            v[b] = 1.0;
+            split.train.iter().zip(response).for_each(|(&a, r)| v[a] -= r);
+            v
+        };
+        let v = split.test.iter().zip(response.chunks(n)).map(around).collect();
         let outer = |a: usize, b: usize| phi.iter().map(|p| p[a] * p[b]).sum::<f64>();
         let x = (0..d * d).map(|k| 0.5 * outer(k / d, k % d) - outputs as f64 / 2.0 * inverse[k]).collect();
         Ok(Self { d, outputs, inverse, phi, v, x, shift, vertex })
@@ -248,18 +300,20 @@ impl<'a> Shift<'a> {
     }
 
     /// v_a w_b G₁_ab − v_a K⁻¹_bc w_d V₍ab₎₍cd₎ + v_a w_b X_cd V₍ab₎₍cd₎
-    fn sandwich(&self, w: &[f64]) -> f64 {
-        let (d, v) = (self.d, &self.v);
+    fn sandwich(&self, v: &[f64], w: &[f64]) -> f64 {
+        let d = self.d;
         self.against_shift(|a, b| v[a] * w[b])
             - self.contract(|a, b, c, e| v[a] * self.inverse[b * d + c] * w[e])
             + self.contract(|a, b, c, e| v[a] * w[b] * self.x[c * d + e])
     }
 
-    fn all(&self) -> PosteriorShift {
-        let (d, outputs) = (self.d, self.outputs);
-        let hebbian = |i: usize, j: usize| {
+    fn all(&self) -> PosteriorShifts {
+        let (d, outputs, m) = (self.d, self.outputs, self.v.len());
+        let hebbian = |k: usize| {
+            let (i, j) = (k / outputs % outputs, k % outputs);
+            let (v, w) = (&self.v[k / (outputs * outputs) / m], &self.v[k / (outputs * outputs) % m]);
             let (p, q) = (&self.phi[i], &self.phi[j]);
-            self.contract(|a, b, c, e| self.v[a] * p[b] * self.v[c] * q[e])
+            self.contract(|a, b, c, e| v[a] * p[b] * w[c] * q[e])
         };
         let (inverse, x) = (&self.inverse, &self.x);
         let evidence = self.contract(|a, b, c, e| {
@@ -267,10 +321,12 @@ impl<'a> Shift<'a> {
             let crossed: f64 = self.phi.iter().map(|p| p[a] * inverse[b * d + c] * p[e]).sum();
             x[a * d + b] * x[c * d + e] + paired - crossed
         });
-        PosteriorShift {
-            mean: self.phi.iter().map(|p| self.sandwich(p)).collect(),
-            hebbian: (0..outputs * outputs).map(|k| hebbian(k / outputs, k % outputs)).collect(),
-            variance: self.sandwich(&self.v),
+        PosteriorShifts {
+            mean: (0..m * outputs)
+                .map(|k| self.sandwich(&self.v[k / outputs], &self.phi[k % outputs]))
+                .collect(),
+            covariance: (0..m * m).map(|k| self.sandwich(&self.v[k / m], &self.v[k % m])).collect(),
+            hebbian: (0..m * m * outputs * outputs).map(hebbian).collect(),
             log_evidence: self.against_shift(|a, b| x[a * d + b]) + evidence / 2.0,
         }
     }

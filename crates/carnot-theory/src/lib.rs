@@ -15,6 +15,7 @@
 //! | predictions after Bayesian inference or kernel descent | [`inference`] |
 //! | predictions on data sets, from kernel matrices of any size | [`regression`] |
 //! | mean prediction of trained networks at order 1/n | [`training`] |
+//! | all of that for one width on one small data set, and whether to trust it | [`at_width`] |
 //! | entropy, mutual information, best aspect ratio | [`information`] |
 //! | skip paths | [`residual`] |
 //! | transformers, convolutions, normalisation | [`transformer`], [`convolution`], [`normalization`] |
@@ -25,6 +26,7 @@
 //! This crate must never know random numbers, clocks or files.
 
 pub mod angle;
+pub mod at_width;
 mod averages;
 pub mod convolution;
 pub mod criticality;

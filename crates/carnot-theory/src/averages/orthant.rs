@@ -28,6 +28,9 @@ impl Truncated {
     pub(super) fn average(mut self) -> f64 {
         self.drop_absent();
         let d = self.dimension();
+        if let Some(still) = (0..d).find(|&i| self.at(i, i) == 0.0) {
+            return self.without(still);
+        }
         let Some(a) = (0..d).find(|&i| self.powers[i] > 0) else { return self.positive() };
         self.powers[a] -= 1;
         let mut sum = 0.0;
@@ -47,6 +50,15 @@ impl Truncated {
         sum
     }
 
+    /// A number that is always zero: nothing with a power, positive half of the times.
+    fn without(mut self, still: usize) -> f64 {
+        if self.powers[still] > 0 {
+            return 0.0;
+        }
+        self.steps[still] = false;
+        0.5 * self.average()
+    }
+
     /// ⟨δ(z_b) …⟩ of the others.
     fn at_zero(&self, b: usize) -> f64 {
         let own = self.at(b, b);
@@ -56,9 +68,18 @@ impl Truncated {
     /// The other numbers, given that z_b is 0.
     pub(super) fn given_zero(&self, b: usize) -> Truncated {
         let others: Vec<usize> = (0..self.dimension()).filter(|&i| i != b).collect();
-        let left = |i: usize, j: usize| self.at(i, j) - self.at(i, b) * self.at(j, b) / self.at(b, b);
+        let own = |i: usize| self.at(i, i) - self.at(i, b) * self.at(i, b) / self.at(b, b);
+        // Dependent inputs leave nothing; what rounding leaves must not be divided by.
+        let is_still = |i: usize| own(i) <= 1e-13 * self.at(i, i);
+        let left = |i: usize, j: usize| {
+            let rest = self.at(i, j) - self.at(i, b) * self.at(j, b) / self.at(b, b);
+            if is_still(i) || is_still(j) { 0.0 } else { rest }
+        };
         Truncated {
-            covariance: others.iter().flat_map(|&i| others.iter().map(move |&j| left(i, j))).collect(),
+            covariance: others
+                .iter()
+                .flat_map(|&i| others.iter().map(|&j| left(i, j)).collect::<Vec<_>>())
+                .collect(),
             powers: others.iter().map(|&i| self.powers[i]).collect(),
             steps: others.iter().map(|&i| self.steps[i]).collect(),
         }
