@@ -33,6 +33,8 @@ const CASES: &[&str] = &[
     "input = [6, 2]\nlayers = [{ conv = 3, kernel = 3 }, { act = 'tanh' }, { conv = 2, kernel = 2, stride = 2 }, { flatten = true }, { dense = 2 }]",
     "input = [6, 6, 1]\nlayers = [{ conv = 2, kernel = 3 }, { act = 'relu' }, { conv = 2, kernel = 3 }, { pool = 'global' }, { dense = 2 }]",
     "input = [6, 2]\nlayers = [{ conv_local = 3, kernel = 3 }, { act = 'tanh' }, { conv_transposed = 2, kernel = 3, stride = 2 }, { flatten = true }, { dense = 2 }]",
+    "input = [5]\nlayers = [{ dense = 4 }, { branches = 'concat', of = [[{ dense = 3 }, { act = 'tanh' }], [{ act = 'sin' }]] }, { dense = 2 }]",
+    "input = [3, 4]\nlayers = [{ dense = 4 }, { attention = 4, key = 3 }, { flatten = true }, { dense = 2 }]",
     "input = [5]\nlayers = [{ dense = 4 }, { residual = 0.7, branch = 0.5, block = [{ norm = 'layer' }, { dense = 6 }, { act = 'tanh' }, { dense = 4 }] }, { dense = 2 }]",
 ];
 

@@ -5,7 +5,7 @@ use crate::measure::root_rates;
 use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
 use carnot_net::hyper::LayerRate;
-use carnot_net::layers::{LayerRule, Parameter, Role};
+use carnot_net::layers::{Layer, LayerRule, Parameter, Role};
 use carnot_net::plan::{Plan, Site, Weights};
 use carnot_net::tape::{Mode, Tape, Unwatched, Watch};
 use rayon::prelude::*;
@@ -41,20 +41,25 @@ struct Source<'a> {
     site: &'a Site,
     /// The site whose output enters; none for the data.
     from: Option<usize>,
+    /// Whether what enters is known: inside layers other than residual blocks and branches it is not.
+    is_plain: bool,
 }
 
 fn sources(plan: &Plan) -> Vec<Source<'_>> {
-    fn walk<'a>(sites: &'a [Site], mut from: Option<usize>, all: &mut Vec<Source<'a>>) {
+    fn walk<'a>(sites: &'a [Site], mut from: Option<usize>, is_plain: bool, all: &mut Vec<Source<'a>>) {
         for site in sites {
             if site.weighted.is_some() {
-                all.push(Source { site, from });
+                all.push(Source { site, from, is_plain });
             }
-            walk(&site.inside, from, all);
+            let is_plain = is_plain && matches!(site.layer, Layer::Residual(_) | Layer::Branches(_));
+            for arm in site.arm_sites() {
+                walk(arm, from, is_plain, all);
+            }
             from = Some(site.index);
         }
     }
     let mut all = Vec::new();
-    walk(&plan.sites, None, &mut all);
+    walk(&plan.sites, None, true, &mut all);
     all
 }
 
@@ -112,7 +117,8 @@ fn pass<S: Scalar>(
         plan.backward(weights, pull, &mut [], tape, &mut ear);
     }
     let mut layers = ear.layers;
-    for (layer, source) in layers.iter_mut().zip(sources).filter(|(layer, _)| layer.inputs.is_empty()) {
+    let is_unknown = |layer: &LayerRecord<S>| layer.inputs.is_empty() || layer.pulls.len() != outputs;
+    for (layer, source) in layers.iter_mut().zip(sources).filter(|(layer, _)| is_unknown(layer)) {
         *layer = by_gradients(network, rates, source.site, inputs, tape);
     }
     layers
@@ -174,7 +180,7 @@ struct Ear<'a, S> {
 impl<S: Scalar> Ear<'_, S> {
     fn hear(&mut self, from: Option<usize>, values: &[S]) {
         for (source, layer) in self.sources.iter().zip(&mut self.layers) {
-            if source.from == from {
+            if source.is_plain && source.from == from {
                 layer.inputs = source.site.layer.rows(&source.site.input, values).unwrap_or_default();
             }
         }
