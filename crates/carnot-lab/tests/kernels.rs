@@ -215,3 +215,11 @@ fn kept_kernels_come_back_and_are_whole() {
     assert_eq!(file.tensor("kernel").unwrap().shape(), [5, 5]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no temporary file is left");
 }
+
+#[test]
+fn scaling_none_is_a_word_and_not_the_absence_of_one() {
+    let flags = [("data", "digits"), ("scaling", "none")].map(|(key, text)| (key.into(), text.into()));
+    let given = carnot_lab::spec::Given { network: Some("64-8-10".into()), flags: flags.to_vec() };
+    let verb = carnot_lab::experiments::verb("kernel").unwrap();
+    assert_eq!(carnot_lab::spec::ask(verb, &given).unwrap().spec()["scaling"], json!("none"));
+}

@@ -6,7 +6,9 @@ use super::keys::{Key, Kind};
 
 /// The values that a text may stand for, the likeliest first; empty when it cannot be a value of this kind.
 pub fn candidates(key: &Key, text: &str) -> Vec<Value> {
-    if key.is_optional && text == "none" && !matches!(key.kind, Kind::Text) {
+    // `none` leaves a key without a value, unless it is one of its words, as for --scaling.
+    let is_word = matches!(&key.kind, Kind::Text) || key.choices().contains(&"none");
+    if key.is_optional && text == "none" && !is_word {
         return vec![Value::Null];
     }
     values(&key.kind, text)
