@@ -223,3 +223,34 @@ fn scaling_none_is_a_word_and_not_the_absence_of_one() {
     let verb = carnot_lab::experiments::verb("kernel").unwrap();
     assert_eq!(carnot_lab::spec::ask(verb, &given).unwrap().spec()["scaling"], json!("none"));
 }
+
+#[test]
+fn the_one_over_n_correction_moves_theory_towards_real_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let data = write(
+        "learn.csv",
+        "a,b,c,y\n1.0,-0.5,0.7,1.5\n0.2,0.9,-1.1,-1.0\n-0.8,0.4,0.9,1.2\n0.5,1.2,0.3,-1.4\n",
+    );
+    let test = write("ask.csv", "a,b,c,y\n0.9,0.3,-0.4,0.0\n-0.3,-0.7,1.2,0.5\n");
+    let report = kernel(json!({
+        "network": "3-64x2-1", "activation": "tanh", "c_w": 1.3, "c_b": 0.05, "parametrization": "unit", "data": data,
+        "test_data": test, "scaling": "none", "widths": [128], "members": 100,
+    }));
+    let lines = report.extra["finite_width"].as_array().expect("a list");
+    assert_eq!(lines.len(), 7);
+    let of = |what: &str, key: &str| {
+        let line = lines.iter().find(|line| line["what"] == what).expect("there");
+        line[key].as_f64().expect("a number")
+    };
+    // Infinite width is refuted, the correction is not.
+    assert!(of("trained mean, sample 0", "z_infinite") < -4.0);
+    assert!(of("trained mean, sample 0", "z_corrected").abs() < 4.0);
+    for line in lines {
+        let z = |key: &str| line[key].as_f64().expect("a number").abs();
+        assert!(z("z_corrected") < z("z_infinite").max(4.0), "{line}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod answer;
 mod data;
+mod finite;
 mod keep;
 mod networks;
 mod score;
@@ -31,7 +32,8 @@ use select::Candidate;
 /// The covariance K of the outputs over random networks (NNGP) and the tangent kernel Θ (NTK) are computed on the data in
 /// the limit of infinite width. From them follow the Bayesian posterior with its evidence, the result of gradient descent
 /// at any time, the error left out of each sample, the largest stable rate, and how well the kernel is aligned with the
-/// labels. With --members, real networks of the widths given are trained beside it. With --select, depths, activations and
+/// labels. With --members, real networks of the widths given are trained beside it. With --widths, a few samples are put
+/// to networks of these widths, and theory to order 1/n is held against them. With --select, depths, activations and
 /// variances are compared by evidence and leave-one-out before any training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -73,6 +75,8 @@ pub struct KernelSpec {
     pub memory: Option<f64>,
     /// Real networks that are trained beside the theory, in the widths of NETWORK; 0 trains none.
     pub members: u64,
+    /// Widths of the hidden layers at which theory at finite width is held against real networks, on at most 12 samples.
+    pub widths: Vec<usize>,
     /// Steps for which they are trained.
     pub steps: u64,
     /// Samples per step.
@@ -131,6 +135,7 @@ impl Default for KernelSpec {
             save: None,
             memory: None,
             members: 0,
+            widths: Vec::new(),
             steps: 1000,
             batch: 100,
             select: false,
@@ -152,6 +157,7 @@ enum Task {
     Predict,
     Rate(Candidate),
     Train { member: u64 },
+    Finite { members: finite::Members },
 }
 
 impl Experiment for Kernel {
@@ -205,7 +211,14 @@ impl Experiment for Kernel {
         if (spec.members > 0 || spec.select) && outputs == 0 {
             return Err(carnot_sim::error::SimError::NoTargets.into());
         }
-        if spec.members > 0 && outputs != plan.output().len() {
+        if !spec.widths.is_empty() {
+            if outputs == 0 {
+                return Err(carnot_sim::error::SimError::NoTargets.into());
+            }
+            finite::check(&spec, &split)?;
+        }
+        let trains = spec.members > 0 || !spec.widths.is_empty();
+        if trains && outputs != plan.output().len() {
             let found = plan.output().len();
             return Err(carnot_sim::error::SimError::Outputs { needed: outputs, found }.into());
         }
@@ -220,6 +233,10 @@ impl Experiment for Kernel {
         if spec.select {
             let all = select::candidates(spec)?;
             return Ok(all.into_iter().map(|candidate| Job::new(candidate.name(), Task::Rate(candidate))).collect());
+        }
+        if !spec.widths.is_empty() {
+            let job = |(name, members)| Job::new(name, Task::Finite { members });
+            return Ok(finite::jobs(spec).into_iter().map(job).collect());
         }
         let train = |member| Job::new(format!("network {member}"), Task::Train { member });
         Ok(std::iter::once(Job::new("kernel", Task::Predict)).chain((0..spec.members).map(train)).collect())
@@ -241,6 +258,7 @@ impl Experiment for Kernel {
         let value = match job.read::<Task>()? {
             Task::Predict => serde_json::to_value(work::answer(spec, &split, tools)?),
             Task::Rate(candidate) => serde_json::to_value(select::rate(spec, &split, &candidate)?),
+            Task::Finite { members } => return finite::measure(spec, &split, members),
             Task::Train { member } => serde_json::to_value(networks::member(spec, &split, member, tools)?),
         };
         value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
@@ -250,6 +268,10 @@ impl Experiment for Kernel {
         if spec.select {
             let rated = points.iter().map(Point::read).collect::<Result<Vec<select::Rated>, _>>()?;
             return Ok(select::report(spec, &rated));
+        }
+        if !spec.widths.is_empty() {
+            let plan = Plan::new(spec.network.network())?;
+            return finite::report(spec, &data::split(spec, &plan)?, &Self::plan(spec)?, points);
         }
         let (kernel, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.job == "kernel");
         let members = rest.into_iter().map(Point::read).collect::<Result<Vec<networks::Trained>, _>>()?;
