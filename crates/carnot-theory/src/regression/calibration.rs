@@ -53,12 +53,7 @@ pub fn classified(
     classes: usize,
 ) -> Result<Classified, TheoryError> {
     let samples = labels.len();
-    check("samples", samples as f64, samples > 0, "at least 1")?;
-    check("classes", classes as f64, classes >= 2, "at least 2")?;
-    check_length("log-probabilities", samples * classes, log_probabilities.len())?;
-    labels.iter().try_for_each(|&l| {
-        check("label", f64::from(l), (l as usize) < classes, "below the number of classes")
-    })?;
+    check_labels(log_probabilities, labels, classes)?;
     let mut losses = Moments::default();
     let mut sums = [(0usize, 0.0f64, 0usize); BINS];
     for (row, &label) in log_probabilities.chunks(classes).zip(labels) {
@@ -85,6 +80,38 @@ pub fn classified(
         calibration_noise,
         bins,
     })
+}
+
+/// Accuracy that one network (one draw from the prediction) is expected to have: the mean probability of the true class.
+///
+/// Smaller than the accuracy of the mean of many networks, which [`classified`] gives.
+///
+/// * `log_probabilities`: `[samples, classes]`, row-major, from the variance over networks without noise
+/// * returns: the mean over samples, with the standard error that their number leaves
+///
+/// # Errors
+/// As [`classified`].
+pub fn expected_accuracy(
+    log_probabilities: &[f64],
+    labels: &[u32],
+    classes: usize,
+) -> Result<Estimate, TheoryError> {
+    check_labels(log_probabilities, labels, classes)?;
+    let mut moments = Moments::default();
+    for (row, &label) in log_probabilities.chunks(classes).zip(labels) {
+        moments.push(row[label as usize].exp());
+    }
+    Ok(moments.estimate())
+}
+
+fn check_labels(log_probabilities: &[f64], labels: &[u32], classes: usize) -> Result<(), TheoryError> {
+    check("samples", labels.len() as f64, !labels.is_empty(), "at least 1")?;
+    check("classes", classes as f64, classes >= 2, "at least 2")?;
+    check_length("log-probabilities", labels.len() * classes, log_probabilities.len())?;
+    let known = |&label: &u32| {
+        check("label", f64::from(label), (label as usize) < classes, "below the number of classes")
+    };
+    labels.iter().try_for_each(known)
 }
 
 fn calibration(bins: &[Bin], samples: usize) -> (Estimate, f64) {

@@ -1,5 +1,7 @@
 //! What is given: a kernel over training samples, targets, a ridge, and the kernel between test and training samples.
 
+use carnot_math::stats::{Estimate, Moments};
+
 use super::fault::KernelFault;
 use crate::error::{TheoryError, check, check_length};
 
@@ -85,6 +87,32 @@ pub struct Predicted {
     pub variance: Vec<f64>,
     /// `[tests, tests]`, row-major, when the prior is [`Prior::Full`].
     pub covariance: Option<Vec<f64>>,
+}
+
+impl Predicted {
+    /// Squared error that one network (one draw from the prediction) is expected to make: bias² plus variance, mean over outputs.
+    ///
+    /// $$ \mathrm{E}(z_b - y_b)^2 = (\bar z_b - y_b)^2 + \mathrm{Var}\, z_b $$
+    ///
+    /// * `targets`: true values of the test samples
+    /// * returns: the mean over test samples, with the standard error that their number leaves
+    ///
+    /// # Errors
+    /// [`TheoryError::Length`]: also when no variances were predicted.
+    ///
+    /// Source: PDLT ch. 10.2. Checked by `tests/regression/classification.rs`.
+    pub fn expected_squared_error(&self, targets: Targets) -> Result<Estimate, TheoryError> {
+        let tests = self.variance.len();
+        targets.check(tests)?;
+        check_length("means", targets.values.len(), self.mean.len())?;
+        let rows = self.mean.chunks(targets.outputs).zip(targets.values.chunks(targets.outputs));
+        let mut moments = Moments::default();
+        for ((mean, target), variance) in rows.zip(&self.variance) {
+            let bias: f64 = mean.iter().zip(target).map(|(m, y)| (m - y).powi(2)).sum();
+            moments.push(bias / targets.outputs as f64 + variance);
+        }
+        Ok(moments.estimate())
+    }
 }
 
 /// Number of rows of length `samples`.

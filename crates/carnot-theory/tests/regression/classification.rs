@@ -2,9 +2,10 @@
 
 use carnot_math::random::Stream;
 use carnot_math::stats::{Moments, ln_normal_cdf};
-use carnot_theory::regression::calibration::{classified, coverage, frequency};
+use carnot_theory::regression::calibration::{classified, coverage, expected_accuracy, frequency};
 use carnot_theory::regression::labels::{centred_one_hot, decide};
 use carnot_theory::regression::probability::class_log_probabilities;
+use carnot_theory::regression::problem::{Predicted, Targets};
 
 use crate::support::normals;
 
@@ -83,6 +84,36 @@ fn calibrated_probabilities_are_found_calibrated_and_others_not() {
     assert!(bold.calibration_error.value > bold.calibration_noise + 10.0 * bold.calibration_error.error);
     assert!(bold.negative_log_likelihood.value > loss.value + 4.0 * loss.error);
     assert_eq!(bold.accuracy, fair.accuracy);
+}
+
+#[test]
+fn single_networks_have_the_error_and_the_accuracy_expected_of_them() {
+    let (samples, classes, draws) = (8, 4, 6000);
+    let mean: Vec<f64> = normals(samples * classes, 20).iter().map(|m| 0.7 * m).collect();
+    let variance: Vec<f64> = (0..samples).map(|i| 0.2 + 0.1 * i as f64).collect();
+    let labels: Vec<u32> = (0..samples as u32).map(|i| i % 4).collect();
+    let values = centred_one_hot(&labels, classes).unwrap();
+    let log_p = class_log_probabilities(&mean, &variance, classes).unwrap();
+    let accuracy = expected_accuracy(&log_p, &labels, classes).unwrap().value;
+    let predicted = Predicted { mean: mean.clone(), variance: variance.clone(), covariance: None };
+    let targets = Targets { values: &values, outputs: classes };
+    let error = predicted.expected_squared_error(targets).unwrap().value;
+    let (mut right, mut squares) = (Moments::default(), Moments::default());
+    let mut stream = Stream::new(21, "networks", &[]);
+    for _ in 0..draws {
+        let noise = |(at, m): (usize, &f64)| m + variance[at / classes].sqrt() * stream.normal::<f64>();
+        let outputs: Vec<f64> = mean.iter().enumerate().map(noise).collect();
+        let hits = decide(&outputs, classes).iter().zip(&labels).filter(|(a, b)| a == b).count();
+        right.push(hits as f64 / samples as f64);
+        let sum: f64 = outputs.iter().zip(&values).map(|(z, y)| (z - y).powi(2)).sum();
+        squares.push(sum / values.len() as f64);
+    }
+    for (what, moments, expect) in [("accuracy", right, accuracy), ("error", squares, error)] {
+        let z = (moments.mean() - expect) / moments.error();
+        assert!(z.abs() < 4.0, "{what}: {} against {expect}, z = {z} (seed 21)", moments.mean());
+    }
+    let unknown = Predicted { variance: vec![], ..predicted };
+    assert!(unknown.expected_squared_error(targets).is_err());
 }
 
 #[test]
