@@ -4,7 +4,7 @@ use carnot_math::device::View;
 use carnot_math::linalg::{self, large};
 
 use super::fault::KernelFault;
-use super::operator::{KernelOperator, Ridged, dot};
+use super::operator::{KernelOperator, Ridged, dot, not_finite};
 use super::precondition::Preconditioner;
 use crate::error::{TheoryError, check};
 
@@ -52,8 +52,8 @@ const TOGETHER: usize = 32;
 /// * `rows`: b, `[vectors, samples]`, row-major
 ///
 /// # Errors
-/// [`KernelFault::Stalled`] with the residual reached; [`KernelFault::Indefinite`] when a direction of negative curvature is met; errors
-/// of the kernel's store.
+/// [`KernelFault::Stalled`] with the residual reached; [`KernelFault::Indefinite`] when a direction of negative curvature is met;
+/// [`KernelFault::NotFinite`]; errors of the kernel's store.
 ///
 /// Source: O'Leary 1980, *The block conjugate gradient algorithm and related methods*; Dubrulle 2001, *Retooling the method of block
 /// conjugate gradients*, algorithm BCGrQ. Checked by `tests/regression/iterative.rs`.
@@ -165,6 +165,11 @@ impl System<'_> {
     fn negative(&self, directions: &[f64], curvature: &[f64]) -> Result<TheoryError, TheoryError> {
         let n = self.samples();
         let count = directions.len() / n;
+        if let (true, Some(fault)) =
+            (curvature.iter().any(|c| !c.is_finite()), not_finite(self.inner.kernel)?)
+        {
+            return Ok(fault.into());
+        }
         let eigen = linalg::symmetric_eigen(curvature, count)
             .map_err(|_| TheoryError::Singular { what: "search" })?;
         let worst = times(&eigen.vectors[..count], directions, count);

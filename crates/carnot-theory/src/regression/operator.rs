@@ -129,6 +129,18 @@ impl KernelOperator for InMemory<'_> {
     }
 }
 
+/// The first entry that is not finite, found by reading everything: for when a result shows that there is one.
+pub(super) fn not_finite(kernel: &dyn KernelOperator) -> Result<Option<KernelFault>, TheoryError> {
+    let (n, mut found) = (kernel.samples(), None);
+    kernel.each_block(&mut |rows, block| {
+        if let (None, Some(at)) = (&found, block.iter().position(|x| !x.is_finite())) {
+            found =
+                Some(KernelFault::NotFinite { row: rows.start + at / n, column: at % n, value: block[at] });
+        }
+    })?;
+    Ok(found)
+}
+
 /// A kernel plus a ridge on its diagonal, applied to vectors kept as rows.
 pub(super) struct Ridged<'a> {
     pub kernel: &'a dyn KernelOperator,

@@ -172,7 +172,19 @@ fn what_does_not_converge_or_is_no_kernel_is_said() {
     (0..N).for_each(|i| bad[i * (N + 1)] -= 0.3);
     let kernel = InMemory::new(&bad, N).unwrap();
     let found = solve(&kernel, 0.0, &rows, &none, Stop::default()).unwrap_err();
-    assert!(matches!(found, TheoryError::Kernel(KernelFault::Indefinite { .. })), "{found}");
+    let smallest = linalg::symmetric_eigen(&bad, N).unwrap().values[0];
+    // The curvature that was met bounds the smallest eigenvalue from above.
+    assert!(
+        matches!(found, TheoryError::Kernel(KernelFault::Indefinite { smallest: met, .. }) if met < 0.0 && met >= smallest - 1e-12),
+        "{found}"
+    );
+    bad[5 * N + 7] = f64::NAN;
+    assert!(InMemory::new(&bad, N).is_err());
+    let found = solve(&Slices(&bad, N), 1.0, &rows, &none, Stop::default()).unwrap_err();
+    assert!(
+        matches!(found, TheoryError::Kernel(KernelFault::NotFinite { row: 5, column: 7, .. })),
+        "{found}"
+    );
 }
 
 #[test]
