@@ -30,16 +30,6 @@ const SINGLE: f64 = 2e-5;
 /// The peer's own quadrature for functions without closed form is approximate: only the quadrature counts there.
 const APPROXIMATE: &str = "-num/";
 
-/// Entries that reach less for now: the general route keeps distances, which lose a covariance far below the variances
-/// (polynomials of polynomials), and expands functions without closed form until 1e-7 of their square is left out.
-const LESS: &[(&str, f64)] = &[
-    ("fc4-poly/", 1e-9),
-    ("fc1-tanh-num/", 3e-8),
-    ("fc4-tanh-num/", 1e-8),
-    ("fc4-swish-num/", 1e-11),
-    ("sym-tanh-num/", 1e-10),
-];
-
 struct Points {
     values: Vec<f64>,
     samples: usize,
@@ -129,9 +119,7 @@ fn compare(precision: Precision) {
             assert!(found.iter().all(|x| x.is_finite()), "{id} {what}: {found:?}");
             let quadrature = entry.get(format!("{what}_quad")).map(numbers);
             let mut check = |against: &str, expect: &[f64], tolerance: &dyn Fn(usize) -> f64| {
-                let less =
-                    LESS.iter().find(|(start, _)| id.starts_with(start)).map_or(0.0, |(_, least)| *least);
-                let (off, place) = worst(found, expect, |i| tolerance(i).max(less));
+                let (off, place) = worst(found, expect, tolerance);
                 if off.is_nan() || off > 1.0 {
                     writeln!(failures, "{id} {what} against {against}: {place}").expect("writing to memory");
                 }
