@@ -71,11 +71,11 @@ pub enum Route {
 
 /// A network compiled for kernels on data.
 pub struct Engine {
-    plan: Plan,
+    pub(crate) plan: Plan,
     init: Vec<LayerInit>,
     rate: Vec<LayerRate>,
-    options: Options,
-    program: Option<Program>,
+    pub(crate) options: Options,
+    pub(crate) program: Option<Program>,
     spatial: Option<Spatial>,
 }
 
@@ -159,7 +159,7 @@ impl Engine {
         }
     }
 
-    fn check(&self, inputs: Inputs) -> Result<(), KernelError> {
+    pub(crate) fn check(&self, inputs: Inputs) -> Result<(), KernelError> {
         let width = self.plan.input.len();
         if inputs.data.len() != inputs.samples * width {
             return Err(KernelError::Inputs { values: inputs.data.len(), width });

@@ -54,6 +54,30 @@ pub enum KernelError {
         /// Factor by which the largest value grew per layer with weights, on average since the input.
         growth: f64,
     },
+    /// The kernel does not fit into memory.
+    #[error(
+        "the kernel needs {:.1} GB of memory and {:.1} GB are there: {samples} samples would fit, single precision or K alone \
+         needs half, and in tiles to disk it takes {:.1} GB",
+        needed / 1e9, available / 1e9, tiled / 1e9
+    )]
+    TooLarge {
+        /// Bytes needed.
+        needed: f64,
+        /// Bytes there.
+        available: f64,
+        /// Samples whose kernel would fit.
+        samples: usize,
+        /// Bytes needed when tiles go to disk.
+        tiled: f64,
+    },
+    /// A file could not be written or read.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
 }
 
 /// What can leave the range of numbers.

@@ -11,10 +11,16 @@ pub mod dual;
 pub mod engine;
 mod entrywise;
 pub mod error;
+pub mod estimate;
 mod general;
 pub mod matrices;
 mod spatial;
+pub mod stream;
+pub mod tiles;
 
 pub use engine::{Engine, Inputs, Options, Precision, Route};
 pub use error::KernelError;
+pub use estimate::Estimate;
 pub use matrices::{Matrices, Values};
+pub use stream::KernelFile;
+pub use tiles::Tile;

@@ -40,6 +40,7 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[];
 /// Where files are opened, each with its reason.
 const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-net/src/dataset/", "data sets are read from files"),
+    ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
     ("crates/carnot-lab/src/store/", "runs are files"),
     ("crates/carnot-lab/src/spec/", "settings and networks are read from files"),
     ("crates/carnot-lab/src/experiments/kernel/keep.rs", "kernels are kept as files"),
@@ -49,6 +50,7 @@ const OPENS_FILES: &[(&str, &str)] = &[
 
 /// Where clocks are read, each with its reason.
 const READS_CLOCKS: &[(&str, &str)] = &[
+    ("crates/carnot-kernel/src/estimate.rs", "how long a kernel takes is measured on its first samples"),
     ("crates/carnot-lab/src/store/", "a run says when it was worked on"),
     ("crates/carnot-lab/src/drive.rs", "progress and the log of a run"),
     ("crates/carnot/src/", "progress"),

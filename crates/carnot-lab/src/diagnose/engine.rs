@@ -27,6 +27,18 @@ impl Explain for KernelError {
                 "a kernel of it would be NaN everywhere",
                 "remove the sample, or fill the gap",
             ),
+            KernelError::TooLarge { .. } => told(
+                "kernel/too-large",
+                problem,
+                "the matrix grows with the square of the number of samples",
+                "fewer samples, --float float32, K without the tangent kernel, or tiles to disk",
+            ),
+            KernelError::File { .. } => told(
+                "kernel/file",
+                problem,
+                "nothing is left half-written",
+                "another folder, or more room on the disk",
+            ),
             KernelError::Overflow { .. } | KernelError::Grows { .. } => told(
                 "kernel/overflow",
                 problem,
