@@ -3,6 +3,8 @@
 //! Operations are those of the Gram matrices only: 2·N²/2·(fan-in + outputs · width) for each layer of a symmetric kernel. The
 //! peak is that of one product of 512 × 512 × 512, on as many threads.
 
+#![allow(missing_docs)] // criterion_group! makes a public function
+
 use carnot_math::device::{View, product};
 use carnot_math::random::Stream;
 use carnot_net::activation::Activation;
