@@ -1,7 +1,7 @@
 //! What a block of the kernel costs, before it is computed.
 
 use super::program::{Op, Stage};
-use super::{LANES, Spatial, groups};
+use super::{LANES, Spatial};
 use crate::engine::Precision;
 
 /// Nanoseconds for one pair of positions, layer and core, K and Θ together: measured with relu on an AVX-512 core at 2.6 GHz;
@@ -37,8 +37,7 @@ impl Spatial {
         let lanes = LANES as f64 * threads as f64;
         let in_flight = lanes * (5.0 * largest * matrices + 2.0 * (stored + of_sample + data));
         let entries: f64 = self.stages.iter().map(Stage::entries).sum();
-        let groups = columns.map_or_else(|| groups::of_one_set(rows), |n| groups::of_two_sets(rows, n));
-        let lanes_used = (groups.len() * LANES) as f64;
+        let lanes_used = (self.groups(rows, columns).len() * LANES) as f64;
         let each = NANOSECONDS.iter().find(|(known, _)| *known == precision).map_or(4.0, |(_, each)| *each);
         let cheap = if self.tangent { 1.0 } else { 0.7 };
         Cost {

@@ -2,12 +2,12 @@
 
 use super::axis::Link;
 use super::program::{Chain, Op, Stage, Weights};
-use super::unary::{Borrowed, Fields, Unary};
+use super::unary::{Facts, Unary, View};
+use crate::dual::number::Number;
 use crate::error::KernelError;
 use carnot_math::device::cpu::places::{
     Affine, LANES, Taps, blend, dot_channels, multiply_sides, sum_rows, weigh_places, weigh_windows,
 };
-use carnot_math::device::wide::Real;
 
 /// Images of K and, where wanted, Θ: `[rows, columns, LANES]`.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Images<S> {
     pub tangent: Vec<S>,
 }
 
-impl<S: Real> Images<S> {
+impl<S: Number> Images<S> {
     pub fn zeros(places: usize, tangent: bool) -> Images<S> {
         let zeros = |wanted: bool| vec![S::default(); if wanted { places * LANES } else { 0 }];
         Images { kernel: zeros(true), tangent: zeros(tangent) }
@@ -41,7 +41,7 @@ pub(crate) struct Work<S> {
     depth: usize,
 }
 
-impl<S: Real> Work<S> {
+impl<S: Number> Work<S> {
     pub fn new(places: usize, tangent: bool) -> Work<S> {
         let images = || Images::zeros(places, tangent);
         Work { image: images(), next: images(), line: images(), saved: Vec::new(), depth: 0 }
@@ -59,9 +59,9 @@ pub(crate) enum Source<'a, S> {
 /// What is known of the variances on both sides, by the number of the op that asks.
 pub(crate) enum Known<'a, S> {
     /// Known already.
-    Given { rows: &'a [Borrowed<'a, S>], columns: &'a [Borrowed<'a, S>] },
+    Given { rows: &'a [View<'a, S>], columns: &'a [View<'a, S>] },
     /// Both sides are the same samples, and this is the diagonal of equal positions: K itself is the variance.
-    Found { fields: &'a mut [Fields<S>] },
+    Found { facts: &'a mut [Facts<S>] },
 }
 
 /// A stage with its activations.
@@ -73,7 +73,7 @@ pub(crate) struct Runner<'a> {
 
 impl Runner<'_> {
     /// Carries one diagonal through the stage; returns the number of rows and columns of the image it leaves in `work`.
-    pub fn run<S: Real>(
+    pub fn run<S: Number>(
         &self,
         rows: &Chain,
         columns: &Chain,
@@ -169,7 +169,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn load<S: Real>(&self, offsets: [isize; 2], source: &Source<S>, work: &mut Work<S>) -> [usize; 2] {
+    fn load<S: Number>(&self, offsets: [isize; 2], source: &Source<S>, work: &mut Work<S>) -> [usize; 2] {
         let size = self.size(0, offsets);
         match source {
             Source::Data { rows, columns, channels } => {
@@ -203,7 +203,7 @@ impl Runner<'_> {
         size
     }
 
-    fn activate<S: Real>(
+    fn activate<S: Number>(
         &self,
         at: usize,
         unary: &Unary,
@@ -214,10 +214,12 @@ impl Runner<'_> {
     ) -> Result<(), KernelError> {
         let places = size[0] * size[1];
         let lost = |why| KernelError::NotKnown { layer: self.stage.names[at].clone(), why };
-        if let Known::Found { fields } = known {
+        if let Known::Found { facts } = known {
             let variance = &work.image.kernel[..places * LANES];
             self.check_finite(at, variance)?;
-            fields[at] = unary.fields(variance);
+            facts[at] = unary.facts(variance).map_err(lost)?;
+            let (kernel, tangent) = work.image.both(places);
+            return unary.equal(&facts[at], kernel, tangent).map_err(lost);
         }
         let (rows, columns) = known.sides(at);
         let (kernel, tangent) = work.image.both(places);
@@ -229,7 +231,7 @@ impl Runner<'_> {
     }
 
     /// K / √((v_a + ε)(v_b + ε)), and the same for Θ.
-    fn norm<S: Real>(
+    fn norm<S: Number>(
         &self,
         at: usize,
         epsilon: f64,
@@ -239,10 +241,10 @@ impl Runner<'_> {
         work: &mut Work<S>,
     ) -> Result<(), KernelError> {
         let places = size[0] * size[1];
-        if let Known::Found { fields } = known {
+        if let Known::Found { facts } = known {
             let variance = &work.image.kernel[..places * LANES];
             self.check_finite(at, variance)?;
-            fields[at] = scales(variance, epsilon);
+            facts[at] = scales(variance, epsilon);
         }
         let (rows, columns) = known.sides(at);
         let (kernel, tangent) = work.image.both(places);
@@ -258,7 +260,7 @@ impl Runner<'_> {
         })
     }
 
-    fn check_finite<S: Real>(&self, at: usize, variance: &[S]) -> Result<(), KernelError> {
+    fn check_finite<S: Number>(&self, at: usize, variance: &[S]) -> Result<(), KernelError> {
         if variance.iter().all(|v| v.is_finite()) {
             return Ok(());
         }
@@ -270,21 +272,21 @@ impl Runner<'_> {
 }
 
 /// 1/√(v + ε) for each variance.
-fn scales<S: Real>(variance: &[S], epsilon: f64) -> Fields<S> {
+fn scales<S: Number>(variance: &[S], epsilon: f64) -> Facts<S> {
     let scale = |v: &S| S::from_f64(1.0 / (v.to_f64().max(0.0) + epsilon).sqrt());
-    vec![variance.iter().map(scale).collect()]
+    Facts::Fields(vec![variance.iter().map(scale).collect()])
 }
 
-impl<S: Real> Known<'_, S> {
-    fn sides(&self, at: usize) -> (Borrowed<'_, S>, Borrowed<'_, S>) {
+impl<S: Number> Known<'_, S> {
+    fn sides(&self, at: usize) -> (View<'_, S>, View<'_, S>) {
         match self {
             Known::Given { rows, columns } => (rows[at], columns[at]),
-            Known::Found { fields } => (Borrowed::of(&fields[at]), Borrowed::of(&fields[at])),
+            Known::Found { facts } => (View::of(&facts[at]), View::of(&facts[at])),
         }
     }
 }
 
-fn affine<S: Real>(weights: &Weights, taps: usize) -> Affine<S> {
+fn affine<S: Number>(weights: &Weights, taps: usize) -> Affine<S> {
     let share = 1.0 / taps as f64;
     Affine {
         shift: S::from_f64(weights.c_b),
@@ -294,13 +296,13 @@ fn affine<S: Real>(weights: &Weights, taps: usize) -> Affine<S> {
     }
 }
 
-fn fill<S: Real>(work: &mut Work<S>, size: [usize; 2], kernel: S, tangent: S) {
+fn fill<S: Number>(work: &mut Work<S>, size: [usize; 2], kernel: S, tangent: S) {
     let (k, t) = work.image.both(size[0] * size[1]);
     k.fill(kernel);
     t.fill(tangent);
 }
 
-fn save<S: Real>(work: &mut Work<S>, size: [usize; 2]) {
+fn save<S: Number>(work: &mut Work<S>, size: [usize; 2]) {
     let n = size[0] * size[1] * LANES;
     if work.saved.len() == work.depth {
         let places = work.image.kernel.len() / LANES;
@@ -315,7 +317,7 @@ fn save<S: Real>(work: &mut Work<S>, size: [usize; 2]) {
 }
 
 /// Sums down the columns of the window into a line, then along it, then the weights.
-fn window<S: Real>(
+fn window<S: Number>(
     work: &mut Work<S>,
     before: [usize; 2],
     after: [usize; 2],

@@ -42,6 +42,22 @@ pub(crate) fn of_two_sets(first: usize, second: usize) -> Vec<Group> {
     groups
 }
 
+/// The same pairs, of one set or of two, always as a tile with one sample.
+pub(crate) fn tiles_with_samples(first: usize, second: Option<usize>) -> Vec<Group> {
+    let starts = (0..first).step_by(LANES);
+    let tile = |start: usize| start..(start + LANES).min(first);
+    match second {
+        None => {
+            let group = |start: usize, b: usize| tile(start).filter(|a| *a <= b).map(|a| (a, b)).collect();
+            starts.flat_map(|start| (start..first).map(move |b| group(start, b))).collect()
+        }
+        Some(second) => {
+            let group = |start: usize, b: usize| tile(start).map(|a| (a, b)).collect();
+            starts.flat_map(|start| (first..first + second).map(move |b| group(start, b))).collect()
+        }
+    }
+}
+
 fn chunks(pairs: impl Iterator<Item = (usize, usize)>) -> Vec<Group> {
     let pairs: Vec<(usize, usize)> = pairs.collect();
     pairs.chunks(LANES).map(<[(usize, usize)]>::to_vec).collect()
@@ -55,7 +71,7 @@ pub(crate) enum Lanes {
     /// One sample for all lanes: its tile and its place in it.
     Spread(usize, usize),
     /// Any samples: tile and place for every lane.
-    Any([(usize, usize); LANES]),
+    Any(Box<[(usize, usize); LANES]>),
 }
 
 impl Lanes {
@@ -71,7 +87,24 @@ impl Lanes {
         if samples.iter().all(|&sample| place(sample) == (tile, first)) {
             return Lanes::Spread(tile, first);
         }
-        Lanes::Any(std::array::from_fn(|lane| place(sample(lane))))
+        Lanes::Any(Box::new(std::array::from_fn(|lane| place(sample(lane)))))
+    }
+
+    /// The same for the second side, where one sample is spread over the lanes even if there is one lane only.
+    pub fn of_columns(samples: impl Iterator<Item = usize>) -> Lanes {
+        let samples: Vec<usize> = samples.collect();
+        if samples.iter().all(|sample| *sample == samples[0]) {
+            return Lanes::Spread(samples[0] / LANES, samples[0] % LANES);
+        }
+        Lanes::of(samples.into_iter())
+    }
+
+    /// The tile of the first lane.
+    pub fn first_tile(&self) -> usize {
+        match self {
+            Lanes::Tile(tile) | Lanes::Spread(tile, _) => *tile,
+            Lanes::Any(places) => places[0].0,
+        }
     }
 
     /// The numbers side by side, out of those of all tiles.
@@ -113,25 +146,28 @@ mod tests {
     #[test]
     fn every_pair_of_one_set_is_in_one_group() {
         for samples in [1, 2, 5, 16, 17, 36, 48] {
-            let groups = of_one_set(samples);
-            let mut all: Vec<(usize, usize)> =
-                groups.iter().flatten().map(|&(a, b)| (a.min(b), a.max(b))).collect();
-            all.sort_unstable();
-            let expect: Vec<(usize, usize)> =
-                (0..samples).flat_map(|a| (a..samples).map(move |b| (a, b))).collect();
-            assert_eq!(all, expect, "{samples} samples");
-            assert!(groups.iter().all(|group| group.len() <= LANES));
+            for groups in [of_one_set(samples), tiles_with_samples(samples, None)] {
+                let mut all: Vec<(usize, usize)> =
+                    groups.iter().flatten().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+                all.sort_unstable();
+                let expect: Vec<(usize, usize)> =
+                    (0..samples).flat_map(|a| (a..samples).map(move |b| (a, b))).collect();
+                assert_eq!(all, expect, "{samples} samples");
+                assert!(groups.iter().all(|group| group.len() <= LANES));
+            }
         }
     }
 
     #[test]
     fn every_pair_of_two_sets_is_in_one_group() {
         for (first, second) in [(1, 1), (3, 40), (40, 3), (16, 16), (20, 37)] {
-            let mut all: Vec<(usize, usize)> = of_two_sets(first, second).into_iter().flatten().collect();
-            all.sort_unstable();
-            let expect: Vec<(usize, usize)> =
-                (0..first).flat_map(|a| (first..first + second).map(move |b| (a, b))).collect();
-            assert_eq!(all, expect, "{first} and {second} samples");
+            for groups in [of_two_sets(first, second), tiles_with_samples(first, Some(second))] {
+                let mut all: Vec<(usize, usize)> = groups.into_iter().flatten().collect();
+                all.sort_unstable();
+                let expect: Vec<(usize, usize)> =
+                    (0..first).flat_map(|a| (first..first + second).map(move |b| (a, b))).collect();
+                assert_eq!(all, expect, "{first} and {second} samples");
+            }
         }
     }
 

@@ -22,11 +22,12 @@ mod read;
 mod tests;
 mod unary;
 
+use crate::dual::Points;
+use crate::dual::number::Number;
 use crate::engine::{Inputs, Options, Precision};
 use crate::error::KernelError;
 use crate::matrices::{Matrices, Values};
 use carnot_math::device::cpu::places::LANES;
-use carnot_math::device::wide::Real;
 use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::plan::Plan;
 use diagonal::{Runner, Source};
@@ -36,7 +37,7 @@ use program::{Op, Stage};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::Mutex;
-use unary::{Borrowed, Fields, Unary};
+use unary::{Facts, Unary, View};
 
 /// A network compiled for the spatial route.
 #[derive(Clone, Debug)]
@@ -51,18 +52,15 @@ pub(crate) struct Spatial {
 }
 
 /// What is known of the variances of [`LANES`] samples: for every stage and op.
-type Found<S> = Vec<Vec<Fields<S>>>;
+type Found<S> = Vec<Vec<Facts<S>>>;
 
 impl Spatial {
     /// Compiles a plan; `None` when a layer does not keep the diagonals of position pairs apart or has no kernel.
     pub fn compile(plan: &Plan, init: &[LayerInit], rate: &[LayerRate], options: Options) -> Option<Spatial> {
         let (segments, activations) = read::read(plan, init, rate, options.mode)?;
         let stages = program::stages(segments)?;
-        // Quadrature pair by pair would take hours: the rules of the layers expand all pairs together.
-        if !activations.iter().all(Unary::is_fast) {
-            return None;
-        }
-        let unary = |activation| Unary::new(activation, options.tolerance);
+        let is_exact = activations.iter().all(|activation| unary::closed(activation).is_some());
+        let unary = |activation| Unary::new(activation, options.tolerance, is_exact);
         Some(Spatial {
             stages,
             unaries: activations.iter().map(unary).collect(),
@@ -89,7 +87,7 @@ impl Spatial {
         }
     }
 
-    fn matrices_in<S: Real>(
+    fn matrices_in<S: Number>(
         &self,
         first: Inputs,
         second: Option<Inputs>,
@@ -101,10 +99,7 @@ impl Spatial {
         let job = Job { spatial: self, tiles, pool: self.pool(), buffers: Mutex::default() };
         let found = job.find()?;
         let (rows, columns) = (first.samples, second.map_or(first.samples, |second| second.samples));
-        let groups = match second {
-            None => groups::of_one_set(rows),
-            Some(_) => groups::of_two_sets(rows, columns),
-        };
+        let groups = self.groups(rows, second.map(|second| second.samples));
         let sums: Vec<(Sums, Sums)> =
             groups.par_iter().map(|pairs| job.group(pairs, &found)).collect::<Result<_, _>>()?;
         let mut kernel = vec![S::default(); rows * columns];
@@ -129,12 +124,12 @@ impl Spatial {
         Ok(Matrices { rows, columns, kernel: values(kernel), tangent })
     }
 
-    fn finite<S: Real>(&self, value: f64) -> Result<S, KernelError> {
+    fn finite<S: Number>(&self, value: f64) -> Result<S, KernelError> {
         let value = S::from_f64(value);
         if value.is_finite() { Ok(value) } else { Err(KernelError::Overflow { layer: self.last.clone() }) }
     }
 
-    fn pool<S: Real>(&self) -> Pool<S> {
+    fn pool<S: Number>(&self) -> Pool<S> {
         let places = self.stages.iter().map(Stage::largest).max().unwrap_or(1);
         Pool::new(places, self.tangent)
     }
@@ -143,6 +138,15 @@ impl Spatial {
     fn last_asking(&self) -> Option<usize> {
         let asks = |op: &Op| matches!(op, Op::Activate(_) | Op::Norm(_));
         self.stages.iter().rposition(|stage| stage.ops.iter().any(asks))
+    }
+
+    /// Pairs of samples that stand side by side.
+    fn groups(&self, rows: usize, columns: Option<usize>) -> Vec<Group> {
+        match (self.unaries.iter().any(Unary::is_table), columns) {
+            (false, None) => groups::of_one_set(rows),
+            (false, Some(columns)) => groups::of_two_sets(rows, columns),
+            (true, columns) => groups::tiles_with_samples(rows, columns),
+        }
     }
 
     fn runner(&self, stage: usize) -> Runner<'_> {
@@ -158,7 +162,7 @@ struct Job<'a, S> {
     buffers: Mutex<Vec<Vec<S>>>,
 }
 
-impl<S: Real> Job<'_, S> {
+impl<S: Number> Job<'_, S> {
     /// What is known of the variances of all samples, tile by tile.
     fn find(&self) -> Result<Vec<Found<S>>, KernelError> {
         self.tiles.par_iter().map(|tile| self.find_tile(tile)).collect()
@@ -177,8 +181,8 @@ impl<S: Real> Job<'_, S> {
             let runner = spatial.runner(stage);
             found[stage] = runner.find(&source, &self.pool)?;
             if stage < last {
-                let fields: Vec<Borrowed<S>> = found[stage].iter().map(|op| Borrowed::of(op)).collect();
-                let sides = Sides { rows: &fields, columns: &fields };
+                let views: Vec<View<S>> = found[stage].iter().map(View::of).collect();
+                let sides = Sides { rows: &views, columns: &views };
                 let after = spatial.stages.get(stage + 1);
                 let behind = runner.pass(&source, sides, after, &self.pool, true)?;
                 images = Some(behind.images(spatial.tangent));
@@ -193,7 +197,7 @@ impl<S: Real> Job<'_, S> {
         let is_mirrored = pairs.iter().all(|(a, b)| a == b);
         let mut buffers = Buffers { lent: Vec::new(), home: &self.buffers };
         let rows = Lanes::of(pairs.iter().map(|pair| pair.0));
-        let columns = Lanes::of(pairs.iter().map(|pair| pair.1));
+        let columns = Lanes::of_columns(pairs.iter().map(|pair| pair.1));
         let side = |lanes: &Lanes, buffer| lanes.take(|tile| &self.tiles[tile][..], buffer);
         let (row_data, column_data) = (side(&rows, buffers.take()), side(&columns, buffers.take()));
         let mut images = None;
@@ -203,15 +207,19 @@ impl<S: Real> Job<'_, S> {
                 None => Source::Data { rows: &row_data, columns: &column_data, channels: spatial.channels },
                 Some(images) => Source::Images(images),
             };
-            let row_fields = chosen(found, stage, &rows, &mut buffers);
-            let column_fields = chosen(found, stage, &columns, &mut buffers);
-            let sides = Sides { rows: &borrowed(&row_fields), columns: &borrowed(&column_fields) };
+            let row_facts = chosen(found, stage, &rows, &mut buffers);
+            let column_facts = chosen(found, stage, &columns, &mut buffers);
+            let sides = Sides { rows: &views(&row_facts), columns: &views(&column_facts) };
             let after = spatial.stages.get(stage + 1);
             match spatial.runner(stage).pass(&source, sides, after, &self.pool, is_mirrored)? {
                 pass::Behind::Sums(both) if after.is_none() => sums = (both[0], both[1]),
                 behind => images = Some(behind.images(spatial.tangent)),
             }
-            row_fields.into_iter().chain(column_fields).flatten().for_each(|field| buffers.give(field));
+            for facts in row_facts.into_iter().chain(column_facts) {
+                if let Taken::Fields(fields) = facts {
+                    fields.into_iter().for_each(|field| buffers.give(field));
+                }
+            }
         }
         buffers.give(row_data);
         buffers.give(column_data);
@@ -225,7 +233,7 @@ struct Buffers<'a, S> {
     home: &'a Mutex<Vec<Vec<S>>>,
 }
 
-impl<S: Real> Buffers<'_, S> {
+impl<S: Number> Buffers<'_, S> {
     fn take(&mut self) -> Vec<S> {
         if self.lent.is_empty()
             && let Ok(mut home) = self.home.lock()
@@ -251,27 +259,49 @@ impl<S> Drop for Buffers<'_, S> {
     }
 }
 
-fn borrowed<'a, S: Real>(fields: &'a [Vec<Cow<'a, [S]>>]) -> Vec<Borrowed<'a, S>> {
-    fields.iter().map(|op| Borrowed::of(op)).collect()
+/// Facts of the samples on one side of a group.
+enum Taken<'a, S: Number> {
+    Nothing,
+    Fields(Vec<Cow<'a, [S]>>),
+    Points(&'a Points, Option<usize>),
+}
+
+fn views<'a, S: Number>(facts: &'a [Taken<'a, S>]) -> Vec<View<'a, S>> {
+    let view = |facts: &'a Taken<'a, S>| match facts {
+        Taken::Nothing => View::Nothing,
+        Taken::Fields(fields) => View::of_fields(fields),
+        Taken::Points(points, lane) => View::Points(points, *lane),
+    };
+    facts.iter().map(view).collect()
 }
 
 /// What is known of chosen samples in one stage, side by side.
-fn chosen<'a, S: Real>(
+fn chosen<'a, S: Number>(
     found: &'a [Found<S>],
     stage: usize,
     lanes: &Lanes,
     buffers: &mut Buffers<S>,
-) -> Vec<Vec<Cow<'a, [S]>>> {
-    let first = &found[0][stage];
+) -> Vec<Taken<'a, S>> {
+    let fields = |tile: usize, op: usize| match &found[tile][stage][op] {
+        Facts::Fields(fields) => &fields[..],
+        _ => &[],
+    };
     let mut field = |op: usize, at: usize| {
         let buffer = if matches!(lanes, Lanes::Tile(_)) { Vec::new() } else { buffers.take() };
-        lanes.take(|tile| &found[tile][stage][op][at][..], buffer)
+        lanes.take(|tile| &fields(tile, op)[at][..], buffer)
     };
-    (0..first.len()).map(|op| (0..first[op].len()).map(|at| field(op, at)).collect()).collect()
+    let mut taken = |op: usize| match (&found[lanes.first_tile()][stage][op], lanes) {
+        (Facts::Nothing, _) => Taken::Nothing,
+        (Facts::Fields(known), _) => Taken::Fields((0..known.len()).map(|at| field(op, at)).collect()),
+        (Facts::Points(points), Lanes::Tile(_)) => Taken::Points(points, None),
+        (Facts::Points(points), Lanes::Spread(_, lane)) => Taken::Points(points, Some(*lane)),
+        (Facts::Points(_), Lanes::Any(_)) => unreachable!("with tables, groups are a tile and one sample"),
+    };
+    (0..found[0][stage].len()).map(&mut taken).collect()
 }
 
 /// Samples in tiles, `[positions, channels, LANES]` each; the last sample fills what is left of the last tile.
-fn tiles<S: Real>(data: &[S], len: usize) -> Vec<Vec<S>> {
+fn tiles<S: Number>(data: &[S], len: usize) -> Vec<Vec<S>> {
     let samples: Vec<&[S]> = data.chunks_exact(len).collect();
     let tile = |samples: &[&[S]]| {
         let mut out = vec![S::default(); len * LANES];

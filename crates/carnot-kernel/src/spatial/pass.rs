@@ -3,11 +3,11 @@
 use super::axis::Shares;
 use super::diagonal::{Images, Known, Runner, Source, Work};
 use super::program::{Chain, End, Stage};
-use super::unary::{Borrowed, Fields};
+use super::unary::{Facts, View};
+use crate::dual::number::Number;
 use crate::error::KernelError;
 use carnot_math::device::cpu::axpy;
 use carnot_math::device::cpu::places::{LANES, add_windows, sum_places};
-use carnot_math::device::wide::Real;
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -22,7 +22,7 @@ pub(crate) struct Pool<S> {
     tangent: bool,
 }
 
-impl<S: Real> Pool<S> {
+impl<S: Number> Pool<S> {
     pub fn new(places: usize, tangent: bool) -> Pool<S> {
         Pool { free: Mutex::new(Vec::new()), places, tangent }
     }
@@ -41,8 +41,8 @@ impl<S: Real> Pool<S> {
 /// Variances on both sides of a group, by the number of the op.
 #[derive(Clone, Copy)]
 pub(crate) struct Sides<'a, S> {
-    pub rows: &'a [Borrowed<'a, S>],
-    pub columns: &'a [Borrowed<'a, S>],
+    pub rows: &'a [View<'a, S>],
+    pub columns: &'a [View<'a, S>],
 }
 
 /// K and Θ behind a stage.
@@ -53,7 +53,7 @@ pub(crate) enum Behind<S> {
     Images(Images<S>),
 }
 
-impl<S: Real> Behind<S> {
+impl<S: Number> Behind<S> {
     /// As what enters the next stage.
     pub fn images(self, tangent: bool) -> Images<S> {
         match self {
@@ -68,21 +68,22 @@ impl<S: Real> Behind<S> {
 
 impl Runner<'_> {
     /// The diagonal of equal positions of samples with themselves; finds what is known of the variances.
-    pub fn find<S: Real>(&self, source: &Source<S>, pool: &Pool<S>) -> Result<Vec<Fields<S>>, KernelError> {
-        let mut fields = vec![Vec::new(); self.stage.ops.len()];
+    pub fn find<S: Number>(&self, source: &Source<S>, pool: &Pool<S>) -> Result<Vec<Facts<S>>, KernelError> {
+        let mut facts = vec![Facts::Nothing; self.stage.ops.len()];
         let (Some(y), Some(x)) = (self.stage.equal(0), self.stage.equal(1)) else {
-            return Ok(fields);
+            return Ok(facts);
         };
         let (rows, columns) = (&self.stage.chains[0][y], &self.stage.chains[1][x]);
-        pool.with(|work| self.run(rows, columns, source, Known::Found { fields: &mut fields }, work))?;
-        Ok(fields)
+        let known = Known::Found { facts: &mut facts };
+        pool.with(|work| self.run(rows, columns, source, known, work))?;
+        Ok(facts)
     }
 
     /// Every diagonal.
     ///
     /// * `is_mirrored`: both sides are the same samples, so that opposite diagonals hold the same numbers
     /// * `after`: the stage behind, where positions are left
-    pub fn pass<S: Real>(
+    pub fn pass<S: Number>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -99,7 +100,7 @@ impl Runner<'_> {
         }
     }
 
-    fn sum<S: Real>(
+    fn sum<S: Number>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -141,7 +142,7 @@ impl Runner<'_> {
         Ok(Behind::Sums(Box::new([total.0, total.1])))
     }
 
-    fn spread<S: Real>(
+    fn spread<S: Number>(
         &self,
         source: &Source<S>,
         sides: Sides<S>,
@@ -177,14 +178,14 @@ fn mirrored(offsets: (isize, isize)) -> f64 {
     }
 }
 
-fn add<S: Real>(total: &mut Sums, times: f64, sum: &[S; LANES]) {
+fn add<S: Number>(total: &mut Sums, times: f64, sum: &[S; LANES]) {
     for (total, sum) in total.iter_mut().zip(sum) {
         *total += times * sum.to_f64();
     }
 }
 
 /// Adds an image to the diagonals behind a pool, along the columns and then down the rows.
-fn spread<S: Real>(
+fn spread<S: Number>(
     image: &[S],
     size: [usize; 2],
     (down, along): (&Shares, &Shares),

@@ -61,7 +61,7 @@ fn distance(found: &Matrices, expect: &Matrices) -> f64 {
 fn block() -> impl Strategy<Value = String> {
     let padding = prop_oneof![3 => Just("same"), 1 => Just("valid"), 1 => Just("circular")];
     let kind = prop_oneof![6 => Just("conv"), 1 => Just("conv_local"), 1 => Just("conv_transposed")];
-    let act = prop_oneof![3 => Just("relu"), 1 => Just("erf"), 1 => Just("gelu")];
+    let act = prop_oneof![4 => Just("relu"), 2 => Just("erf"), 2 => Just("gelu"), 1 => Just("sin")];
     let size = || (1..4usize, 1..4usize);
     let extra = prop_oneof![
         5 => Just(String::new()),
@@ -113,6 +113,8 @@ proptest! {
         // From 24 different variances on, the rules of the layers interpolate single averages to 1e-11 a layer.
         let sites = case.plan.all().iter().map(|site| 4 * site.output.positions()).max().unwrap_or(1);
         let bound = if sites <= 24 { 1e-12 } else { 1e-10 };
+        // A sine goes through the table here, and has a closed form there.
+        let bound = if text.contains("sin") { 1e-8 } else { bound };
         prop_assert!(errors[0] < bound && errors[1] < bound, "{errors:?} for {text}");
         let single = spatial.matrices(Precision::F32, all, None).unwrap();
         let error = distance(&single, &gram);

@@ -1,15 +1,14 @@
 //! What an activation does to a line of pairs, given what is known of each of the two sides.
 
 use crate::dual::closed::{Bent, Erf, Gelu, SquaredRelu};
+use crate::dual::number::Number;
 use crate::dual::rule::Rule;
-use crate::dual::{Lane, PairDual};
+use crate::dual::{Lane, PairDual, Points};
+use carnot_math::device::cpu::places::LANES;
 use carnot_math::device::wide::{Loop, Real, widest};
 use carnot_net::activation::Activation;
 use carnot_net::activation::closed::ClosedForm;
 use carnot_net::error::Unknown;
-
-/// What is known of single numbers of given variances: some arrays, all of one length.
-pub(crate) type Fields<S> = Vec<Vec<S>>;
 
 /// Most fields that any activation has.
 const MOST: usize = 7;
@@ -17,19 +16,46 @@ const MOST: usize = 7;
 /// Fields that every closed form has: 1/√K (0 for K = 0), and √⟨σ²⟩.
 const COMMON: usize = 2;
 
-/// Fields where they are.
-#[derive(Clone, Copy)]
-pub(crate) struct Borrowed<'a, S> {
-    fields: [&'a [S]; MOST],
+/// What is known of single numbers of given variances.
+#[derive(Clone, Debug)]
+pub(crate) enum Facts<S> {
+    /// Nothing is asked.
+    Nothing,
+    /// Some arrays, all of one length.
+    Fields(Vec<Vec<S>>),
+    /// What functions without a fast closed form need.
+    Points(Points),
 }
 
-impl<'a, S> Borrowed<'a, S> {
-    pub fn of(fields: &'a [impl AsRef<[S]>]) -> Borrowed<'a, S> {
-        Borrowed { fields: std::array::from_fn(|at| fields.get(at).map_or(&[][..], |field| field.as_ref())) }
+/// The facts of one side of a group where they are.
+#[derive(Clone, Copy)]
+pub(crate) enum View<'a, S> {
+    /// Nothing is asked.
+    Nothing,
+    /// The arrays, with empty ones behind.
+    Fields([&'a [S]; MOST]),
+    /// Points of a tile: each lane its own, or one lane for all.
+    Points(&'a Points, Option<usize>),
+}
+
+impl<'a, S> View<'a, S> {
+    pub fn of(facts: &'a Facts<S>) -> View<'a, S> {
+        match facts {
+            Facts::Nothing => View::Nothing,
+            Facts::Fields(fields) => View::of_fields(fields),
+            Facts::Points(points) => View::Points(points, None),
+        }
+    }
+
+    pub fn of_fields(fields: &'a [impl AsRef<[S]>]) -> View<'a, S> {
+        View::Fields(std::array::from_fn(|at| fields.get(at).map_or(&[][..], |field| field.as_ref())))
     }
 
     pub fn field(&self, at: usize) -> &'a [S] {
-        self.fields[at]
+        match self {
+            View::Fields(fields) => fields[at],
+            _ => &[],
+        }
     }
 }
 
@@ -38,22 +64,22 @@ impl<'a, S> Borrowed<'a, S> {
 pub(crate) struct Unary {
     dual: PairDual,
     form: Option<ClosedForm>,
+    /// Below this 1 − cos θ is error, and equal points are taken as equal.
+    least: f64,
 }
 
 impl Unary {
-    pub fn new(activation: &Activation, tolerance: f64) -> Unary {
-        let form = activation.closed.filter(has_rule);
-        Unary { dual: PairDual::new(activation, tolerance), form }
-    }
-
-    /// Whether pairs are averaged in vector loops.
-    pub fn is_fast(activation: &Activation) -> bool {
-        activation.closed.as_ref().is_some_and(has_rule)
+    /// * `tolerance`: of tables
+    /// * `is_exact`: whether there are no tables in the network, whose error would be taken for an angle
+    pub fn new(activation: &Activation, tolerance: f64, is_exact: bool) -> Unary {
+        let form = closed(activation);
+        let least = if is_exact { 0.0 } else { 10.0 * tolerance };
+        Unary { dual: PairDual::new(activation, tolerance), form, least }
     }
 
     /// What is known of each variance.
-    pub fn fields<S: Real>(&self, variance: &[S]) -> Fields<S> {
-        match self.form {
+    pub fn facts<S: Number>(&self, variance: &[S]) -> Result<Facts<S>, Unknown> {
+        let fields = match self.form {
             Some(ClosedForm::ScaleInvariant { a_plus, a_minus }) => {
                 let size = S::from_f64((0.5 * (a_plus * a_plus + a_minus * a_minus)).sqrt());
                 let after = make(variance, S::root).into_iter().map(|deviation| size * deviation).collect();
@@ -80,8 +106,34 @@ impl Unary {
                 make(variance, |k| (k * gelu_share(k)).root()),
                 make(variance, |k| inverse_root(gelu_square(k))),
             ],
-            _ => vec![variance.to_vec()],
+            _ => {
+                let variance: Vec<f64> = variance.iter().map(|k| k.to_f64().max(0.0)).collect();
+                return Ok(Facts::Points(self.dual.points(&variance)?));
+            }
+        };
+        Ok(Facts::Fields(fields))
+    }
+
+    /// As [`Unary::pairs`] for numbers paired with themselves.
+    pub fn equal<S: Number>(
+        &self,
+        facts: &Facts<S>,
+        kernel: &mut [S],
+        tangent: &mut [S],
+    ) -> Result<(), Unknown> {
+        let Facts::Points(points) = facts else {
+            return self.pairs((&View::of(facts), 0), (&View::of(facts), 0), kernel, tangent);
+        };
+        kernel.iter_mut().zip(&points.square).for_each(|(k, square)| *k = S::from_f64(*square));
+        for (t, slope) in tangent.iter_mut().zip(&points.slope_square) {
+            *t *= S::from_f64(*slope);
         }
+        Ok(())
+    }
+
+    /// Whether pairs are averaged by a table, one side of which must be a single lane to be fast.
+    pub fn is_table(&self) -> bool {
+        self.form.is_none()
     }
 
     /// Number of fields.
@@ -91,17 +143,18 @@ impl Unary {
             Some(ClosedForm::SquaredRelu) => COMMON + 1,
             Some(ClosedForm::Erf) => COMMON + 4,
             Some(ClosedForm::Gelu) => COMMON + 5,
-            _ => 1,
+            // Eighty terms in double precision and, where that is wanted, as many in single.
+            _ => 100,
         }
     }
 
     /// Overwrites covariances by ⟨σσ⟩, and Θ (empty where not wanted) by ⟨σ′σ′⟩Θ.
     ///
-    /// * `rows`, `columns`: [`Unary::fields`] of both sides, and the place of the first pair in each
-    pub fn pairs<S: Real>(
+    /// * `rows`, `columns`: [`Unary::facts`] of both sides, and the place of the first pair in each
+    pub fn pairs<S: Number>(
         &self,
-        rows: (&Borrowed<S>, usize),
-        columns: (&Borrowed<S>, usize),
+        rows: (&View<S>, usize),
+        columns: (&View<S>, usize),
         kernel: &mut [S],
         tangent: &mut [S],
     ) -> Result<(), Unknown> {
@@ -113,37 +166,48 @@ impl Unary {
                 let number = S::from_f64;
                 let (straight, bent) = (number(m * unit), number(h * unit));
                 let rule = Bent { straight, bent, straight_square: number(m), bent_square: number(h) };
-                run::<S, _, 0>(rule, rows, columns, kernel, tangent);
+                run::<S, _, 0>(rule, self.least, rows, columns, kernel, tangent);
             }
-            Some(ClosedForm::SquaredRelu) => run::<S, _, 1>(SquaredRelu, rows, columns, kernel, tangent),
-            Some(ClosedForm::Erf) => run::<S, _, 4>(Erf, rows, columns, kernel, tangent),
-            Some(ClosedForm::Gelu) => run::<S, _, 5>(Gelu, rows, columns, kernel, tangent),
-            _ => return self.slowly(rows, columns, kernel, tangent),
+            Some(ClosedForm::SquaredRelu) => {
+                run::<S, _, 1>(SquaredRelu, self.least, rows, columns, kernel, tangent)
+            }
+            Some(ClosedForm::Erf) => run::<S, _, 4>(Erf, self.least, rows, columns, kernel, tangent),
+            Some(ClosedForm::Gelu) => run::<S, _, 5>(Gelu, self.least, rows, columns, kernel, tangent),
+            _ => return self.by_table(rows, columns, kernel, tangent),
         }
         Ok(())
     }
 
-    fn slowly<S: Real>(
+    /// Place by place: at each of them one side is mostly the same for all lanes.
+    fn by_table<S: Number>(
         &self,
-        (rows, row): (&Borrowed<S>, usize),
-        (columns, column): (&Borrowed<S>, usize),
+        (rows, row): (&View<S>, usize),
+        (columns, column): (&View<S>, usize),
         kernel: &mut [S],
         tangent: &mut [S],
     ) -> Result<(), Unknown> {
-        let n = kernel.len();
-        let of = |fields: &Borrowed<S>, first: usize| {
-            let variance: Vec<f64> = fields.field(0)[first..first + n].iter().map(|v| v.to_f64()).collect();
-            self.dual.points(&variance)
+        let (View::Points(a, a_lane), View::Points(b, b_lane)) = (rows, columns) else {
+            unreachable!("functions without a fast closed form have points");
         };
-        let (rows, columns) = (of(rows, row)?, of(columns, column)?);
-        let tangent = (!tangent.is_empty()).then_some(tangent);
-        self.dual.pairs((&rows, Lane::From(0)), (&columns, Lane::From(0)), kernel, tangent)
+        let lane = |lane: Option<usize>, first: usize| match lane {
+            None => Lane::From(first),
+            Some(lane) => Lane::One(first + lane),
+        };
+        for start in (0..kernel.len()).step_by(LANES) {
+            let range = start..start + LANES;
+            let tangent = (!tangent.is_empty()).then(|| &mut tangent[range.clone()]);
+            let (a, b) = ((*a, lane(*a_lane, row + start)), (*b, lane(*b_lane, column + start)));
+            self.dual.pairs(a, b, &mut kernel[range], tangent)?;
+        }
+        Ok(())
     }
 }
 
-fn has_rule(form: &ClosedForm) -> bool {
+/// The closed form of an activation, where there is a loop for it.
+pub(crate) fn closed(activation: &Activation) -> Option<ClosedForm> {
     use ClosedForm::{Erf, Gelu, ScaleInvariant, SquaredRelu};
-    matches!(form, ScaleInvariant { .. } | SquaredRelu | Erf | Gelu)
+    let has_loop = |form: &ClosedForm| matches!(form, ScaleInvariant { .. } | SquaredRelu | Erf | Gelu);
+    activation.closed.filter(has_loop)
 }
 
 #[inline(always)]
@@ -216,7 +280,7 @@ struct Side<'a, S, const C: usize> {
 }
 
 impl<'a, S, const C: usize> Side<'a, S, C> {
-    fn new((fields, first): (&Borrowed<'a, S>, usize), n: usize) -> Side<'a, S, C> {
+    fn new((fields, first): (&View<'a, S>, usize), n: usize) -> Side<'a, S, C> {
         let field = |at: usize| &fields.field(at)[first..first + n];
         let constants = std::array::from_fn(|c| field(COMMON + c));
         Side { inverse: field(0), after: field(1), constants }
@@ -251,8 +315,9 @@ impl<S: Real, R: Rule<S, C>, const C: usize, const TANGENT: bool> Loop<S> for Pa
 
 fn run<S: Real, R: Rule<S, C>, const C: usize>(
     rule: R,
-    rows: (&Borrowed<S>, usize),
-    columns: (&Borrowed<S>, usize),
+    least: f64,
+    rows: (&View<S>, usize),
+    columns: (&View<S>, usize),
     kernel: &mut [S],
     tangent: &mut [S],
 ) {
@@ -260,7 +325,7 @@ fn run<S: Real, R: Rule<S, C>, const C: usize>(
     let (rows, columns) = (Side::new(rows, n), Side::new(columns, n));
     // Two square roots, two products and a difference: four times the unit roundoff at most.
     let unit = if S::NAME == "float32" { f64::from(f32::EPSILON) } else { f64::EPSILON };
-    let least = S::from_f64(4.0 * unit);
+    let least = S::from_f64(least.max(4.0 * unit));
     if tangent.is_empty() {
         widest(Pairs::<S, R, C, false> { rule, rows, columns, least }, kernel, tangent, &mut []);
     } else {
