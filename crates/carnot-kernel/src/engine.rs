@@ -76,7 +76,7 @@ pub struct Engine {
     rate: Vec<LayerRate>,
     pub(crate) options: Options,
     pub(crate) program: Option<Program>,
-    spatial: Option<Spatial>,
+    pub(crate) spatial: Option<Spatial>,
 }
 
 impl Engine {

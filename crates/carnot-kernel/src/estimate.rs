@@ -2,10 +2,15 @@
 
 use crate::engine::{Engine, Inputs, Precision};
 use crate::error::KernelError;
+use crate::spatial::Spatial;
 use std::time::Instant;
 
 /// Samples of the two warm-up kernels; their difference leaves out what is done once for all pairs.
 const WARM_UP: [usize; 2] = [192, 576];
+
+/// Most images of a warm-up, and seconds that it may take.
+const MOST_IMAGES: usize = 48;
+const FEW_SECONDS: f64 = 1.0;
 
 /// Memory, work and time of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +42,9 @@ impl Engine {
         second: Option<Inputs>,
         tile: usize,
     ) -> Result<Estimate, KernelError> {
+        if let Some(spatial) = &self.spatial {
+            return self.estimate_of_images(spatial, first, second, tile);
+        }
         let width = self.plan.input.len();
         let columns = second.map_or(first.samples, |second| second.samples);
         let pairs = match second {
@@ -62,6 +70,42 @@ impl Engine {
             tiled_bytes: 2.0 * bytes(side, side) + known + scratch,
             operations: pairs * (2.0 * width as f64 + 100.0 * layers / 2.0),
             seconds,
+        })
+    }
+
+    /// Pairs of positions are counted, and what one costs is measured on a few samples, if a few take less than a second.
+    fn estimate_of_images(
+        &self,
+        spatial: &Spatial,
+        first: Inputs,
+        second: Option<Inputs>,
+        tile: usize,
+    ) -> Result<Estimate, KernelError> {
+        let threads = rayon::current_num_threads();
+        let columns = second.map(|second| second.samples);
+        let cost = |rows, columns| spatial.cost(self.options.precision, rows, columns, threads);
+        let whole = cost(first.samples, columns);
+        let is_quick = |n: &usize| cost(*n, None).seconds < FEW_SECONDS;
+        let few = (1..=MOST_IMAGES.min(first.samples)).rev().find(is_quick);
+        let against_the_table = |few: usize| -> Result<f64, KernelError> {
+            let some = Inputs { data: &first.data[..few * self.plan.input.len()], samples: few };
+            let start = Instant::now();
+            self.gram(some)?;
+            Ok(start.elapsed().as_secs_f64() / cost(few, None).seconds)
+        };
+        let slower = few.map_or(Ok(1.0), against_the_table)?;
+        let size = if self.options.precision == Precision::F32 { 4.0 } else { 8.0 };
+        let matrices = if self.options.tangent { 2.0 } else { 1.0 };
+        let all = columns.unwrap_or(first.samples);
+        let side = tile.max(1).next_multiple_of(512);
+        let pairs = if columns.is_some() { all as f64 } else { (all as f64 + 1.0) / 2.0 };
+        Ok(Estimate {
+            samples: (first.samples, all),
+            result_bytes: size * matrices * first.samples as f64 * all as f64,
+            peak_bytes: whole.bytes,
+            tiled_bytes: cost(side.min(first.samples), Some(side.min(all))).bytes,
+            operations: 100.0 * whole.entries * pairs * first.samples as f64,
+            seconds: slower * whole.seconds,
         })
     }
 

@@ -10,8 +10,6 @@
 //! that the pairs go through: equal images, and equal patches of one image, have K equal to the variance to the last bit.
 
 mod axis;
-// Asked by tests until the engine prints what a block costs before it begins.
-#[cfg_attr(not(test), allow(dead_code))]
 mod cost;
 mod diagonal;
 mod groups;

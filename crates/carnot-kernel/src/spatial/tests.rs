@@ -1,7 +1,7 @@
 //! The spatial route against the rules of the layers.
 
 use super::Spatial;
-use crate::engine::{Inputs, Options, Precision};
+use crate::engine::{Engine, Inputs, Options, Precision};
 use crate::general;
 use crate::matrices::Matrices;
 use carnot_math::random::Stream;
@@ -202,4 +202,19 @@ fn costs_grow_with_pairs_and_shrink_with_threads() {
     assert_eq!(cost(64, None, 4).seconds, cost(64, None, 1).seconds / 4.0);
     assert!(cost(64, None, 4).bytes > cost(64, None, 1).bytes);
     assert!(spatial.cost(Precision::F32, 64, None, 1).bytes == 0.5 * cost(64, None, 1).bytes);
+}
+
+#[test]
+fn the_estimate_of_images_counts_pairs_of_positions() {
+    let engine = |text: &str| {
+        let case = Case::new(text).unwrap();
+        (Engine::compile(&case.plan, &case.init, &case.rate, Options::default()).unwrap(), case.inputs(40))
+    };
+    let (pooled, data) = engine(POOLED);
+    let inputs = Inputs { data: &data, samples: 40 };
+    let whole = pooled.estimate(inputs, None, 512).unwrap();
+    let twice = pooled.estimate(inputs, Some(inputs), 512).unwrap();
+    assert_eq!(whole.result_bytes, 2.0 * 8.0 * 1600.0);
+    assert!(whole.peak_bytes > whole.result_bytes && whole.seconds > 0.0);
+    assert!(twice.operations > 1.9 * whole.operations && twice.operations < 2.0 * whole.operations);
 }
