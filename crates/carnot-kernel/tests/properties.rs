@@ -31,10 +31,14 @@ fn engine(text: &str) -> Engine {
 
 /// Kernels of random inputs, the last of which repeats the first.
 fn kernels(text: &str, values: usize) -> Kernels {
+    kernels_by(&engine(text), text, values)
+}
+
+fn kernels_by(engine: &Engine, text: &str, values: usize) -> Kernels {
     let mut data = vec![0.0; SAMPLES * values];
     Stream::new(5, "property inputs", &[]).fill_normal(&mut data, 1.0);
     data.copy_within(0..values, (SAMPLES - 1) * values);
-    let found = engine(text).gram(Inputs { data: &data, samples: SAMPLES });
+    let found = engine.gram(Inputs { data: &data, samples: SAMPLES });
     let found = found.unwrap_or_else(|why| panic!("{text}: {why}"));
     Kernels { kernel: found.kernel.into_f64(), tangent: found.tangent.expect("asked for").into_f64() }
 }
@@ -73,6 +77,13 @@ fn chain(weights: &'static str) -> impl Strategy<Value = String> {
 
 fn check_positive(text: &str, values: usize) {
     let Kernels { kernel, tangent } = kernels(text, values);
+    let by_rules = kernels_by(&engine(text).general(), text, values);
+    for (what, fast, slow) in [("K", &kernel, &by_rules.kernel), ("Θ", &tangent, &by_rules.tangent)] {
+        let largest = slow.iter().fold(0.0, |a: f64, x| a.max(x.abs()));
+        for (a, b) in fast.iter().zip(slow) {
+            assert!((a - b).abs() <= 1e-9 * largest, "{what} of {text}: {a}, by the rules {b}");
+        }
+    }
     for (what, matrix) in [("K", &kernel), ("Θ", &tangent)] {
         assert!(matrix.iter().all(|x| x.is_finite()), "{what} of {text}");
         for i in 0..SAMPLES * SAMPLES {
@@ -159,18 +170,20 @@ fn repeated_and_opposite_points_are_exact_for_functions_with_a_kink() {
             let point = [0.3, -1.7, 0.9];
             let data: Vec<f64> =
                 point.iter().chain(&point).copied().chain(point.iter().map(|x| 2.5 * x)).collect();
-            let found = engine(&text).gram(Inputs { data: &data, samples: 3 }).unwrap();
-            let (kernel, tangent) = (found.kernel.into_f64(), found.tangent.unwrap().into_f64());
-            let square = point.iter().map(|x| x * x).sum::<f64>() / 3.0;
-            let gain = 1.3 * (plus * plus + minus * minus) / 2.0;
-            let one = 1.3 * square * gain.powi(depth);
-            let expect = [1.0, 1.0, 2.5, 1.0, 1.0, 2.5, 2.5, 2.5, 6.25].map(|factor| factor * one);
-            for (i, expect) in expect.iter().enumerate() {
-                let off = (kernel[i] / expect - 1.0).abs();
-                assert!(off < 1e-12, "{act}, depth {depth}, K entry {i}: {off:.1e}");
-                // Every layer with weights adds the same: Θ = (depth + 1) K.
-                let off = (tangent[i] / (expect * f64::from(depth + 1)) - 1.0).abs();
-                assert!(off < 1e-12, "{act}, depth {depth}, Θ entry {i}: {off:.1e}");
+            for engine in [engine(&text), engine(&text).general()] {
+                let found = engine.gram(Inputs { data: &data, samples: 3 }).unwrap();
+                let (kernel, tangent) = (found.kernel.into_f64(), found.tangent.unwrap().into_f64());
+                let square = point.iter().map(|x| x * x).sum::<f64>() / 3.0;
+                let gain = 1.3 * (plus * plus + minus * minus) / 2.0;
+                let one = 1.3 * square * gain.powi(depth);
+                let expect = [1.0, 1.0, 2.5, 1.0, 1.0, 2.5, 2.5, 2.5, 6.25].map(|factor| factor * one);
+                for (i, expect) in expect.iter().enumerate() {
+                    let off = (kernel[i] / expect - 1.0).abs();
+                    assert!(off < 1e-12, "{act}, depth {depth}, K entry {i}: {off:.1e}");
+                    // Every layer with weights adds the same: Θ = (depth + 1) K.
+                    let off = (tangent[i] / (expect * f64::from(depth + 1)) - 1.0).abs();
+                    assert!(off < 1e-12, "{act}, depth {depth}, Θ entry {i}: {off:.1e}");
+                }
             }
         }
     }

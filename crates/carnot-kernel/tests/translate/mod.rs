@@ -40,7 +40,8 @@ fn list(op: &Value, key: &str, name: &str) -> String {
 
 fn conv(op: &Value, name: &str) -> String {
     let sizes = list(op, "filter", "kernel") + &list(op, "strides", "stride") + &padding(op);
-    format!("{{ {name} = {WIDTH}, {}{sizes} }}", variances(op))
+    let width = op["width"].as_u64().unwrap_or(WIDTH);
+    format!("{{ {name} = {width}, {}{sizes} }}", variances(op))
 }
 
 fn pool(op: &Value, reduce: &str) -> String {
@@ -69,13 +70,13 @@ fn layer(op: &Value) -> String {
         "avg_pool" => pool(op, "average"),
         "sum_pool" => pool(op, "sum"),
         "layer_norm" => {
-            // The peer counts the batch as axis 0 and always lists the channels, which are last.
-            let mut axes = op["axis"]
+            // The peer counts the batch as axis 0 and lists the channels among the axes, as the last or as −1.
+            let mut axes: Vec<i64> = op["axis"]
                 .as_array()
                 .map_or(Vec::new(), |list| list.iter().map(|axis| axis.as_i64().expect("an axis")).collect());
-            axes.retain(|&axis| axis > 0);
             axes.sort_unstable();
-            axes.pop();
+            let last = if axes.contains(&-1) { -1 } else { axes.last().copied().unwrap_or(-1) };
+            axes.retain(|&axis| axis != last);
             let axes: Vec<i64> = axes.iter().map(|axis| axis - 1).collect();
             format!("{{ norm = 'layer', epsilon = 1e-12, axes = {axes:?} }}")
         }
