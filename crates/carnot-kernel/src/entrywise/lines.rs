@@ -27,7 +27,7 @@ impl<S: Real> Loop<S> for Norm<'_, S> {
         }
         if self.tangent {
             for (t, other) in tangent[..n].iter_mut().zip(factors) {
-                *t = *t * (factor * *other);
+                *t *= factor * *other;
             }
         }
     }
