@@ -9,6 +9,7 @@ use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::network::Network;
 use carnot_net::plan::Plan;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 const SEED: u64 = 20_261_122;
 
@@ -23,8 +24,9 @@ impl Case {
     fn new(text: &str) -> Option<Case> {
         let network = Network::from_toml(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let plan = Plan::new(&network).ok()?;
-        let init: Vec<LayerInit> =
-            (0..plan.weighted).map(|at| LayerInit::normal(1.1 + 0.2 * at as f64, 0.05 * at as f64)).collect();
+        // With a bias everywhere: at K = 0 the slope of a kink is a matter of convention.
+        let of = |at: usize| LayerInit::normal(1.1 + 0.2 * at as f64, 0.05 * (at + 1) as f64);
+        let init: Vec<LayerInit> = (0..plan.weighted).map(of).collect();
         let rate =
             init.iter().map(|init| LayerRate { lambda_w: init.c_w, lambda_b: init.c_b + 0.1 }).collect();
         Some(Case { plan, init, rate })
@@ -97,7 +99,12 @@ fn network() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        rng_seed: RngSeed::Fixed(SEED),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn diagonals_one_by_one_are_the_rules_of_the_layers(text in network()) {

@@ -24,7 +24,7 @@ pub(crate) enum Facts<S> {
     /// Some arrays, all of one length.
     Fields(Vec<Vec<S>>),
     /// What functions without a fast closed form need.
-    Points(Points),
+    Points(Box<Points>),
 }
 
 /// The facts of one side of a group where they are.
@@ -108,7 +108,7 @@ impl Unary {
             ],
             _ => {
                 let variance: Vec<f64> = variance.iter().map(|k| k.to_f64().max(0.0)).collect();
-                return Ok(Facts::Points(self.dual.points(&variance)?));
+                return Ok(Facts::Points(Box::new(self.dual.points(&variance)?)));
             }
         };
         Ok(Facts::Fields(fields))
