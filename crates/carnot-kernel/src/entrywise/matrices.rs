@@ -14,6 +14,8 @@ use std::ops::Range;
 /// Rows and columns of a block: the products of one block are made in one go, and stay in the second-level cache.
 pub(crate) const BLOCK_ROWS: usize = 64;
 pub(crate) const BLOCK_COLUMNS: usize = 512;
+/// Rows that are mirrored together: the numbers of one line of the cache in double precision.
+const NARROW: usize = 8;
 
 /// Samples that have been followed through all steps.
 pub(crate) struct Ready<'a, S: Number> {
@@ -130,11 +132,16 @@ fn mirror<S: Number>(values: &mut [S], rows: Range<usize>, columns: Range<usize>
         let strip = square(strip);
         let (above, below) = values.split_at_mut((strip.start - rows.start) * n);
         let from = |row: usize, column: usize| (row - rows.start) * n + (column - columns.start);
-        let lines = below.par_chunks_mut(n).take(strip.len());
-        lines.enumerate().for_each(|(at, line)| {
-            let row = strip.start + at;
-            for column in both.start..strip.start {
-                line[column - columns.start] = above[from(column, row)];
+        // A few rows at a time, and few columns: a line of the cache then serves all the rows that need it.
+        let groups = below[..strip.len() * n].par_chunks_mut(NARROW * n);
+        groups.enumerate().for_each(|(group, lines)| {
+            for start in (both.start..strip.start).step_by(BLOCK_ROWS) {
+                for (at, line) in lines.chunks_mut(n).enumerate() {
+                    let row = strip.start + group * NARROW + at;
+                    for column in start..strip.start.min(start + BLOCK_ROWS) {
+                        line[column - columns.start] = above[from(column, row)];
+                    }
+                }
             }
         });
         for row in strip.clone() {
