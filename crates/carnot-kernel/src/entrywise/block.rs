@@ -10,7 +10,7 @@ use crate::dual::pairs::{Form, PairDual};
 use crate::dual::rule::{Linear, Pass, Weigh};
 use crate::dual::series::LINE;
 use crate::error::KernelError;
-use carnot_math::device::wide::widest;
+use carnot_math::device::wide::{Loop, widest};
 use carnot_math::device::{View, product};
 use std::ops::Range;
 
@@ -48,10 +48,38 @@ impl<S: Number> Lines<S> {
     }
 }
 
+/// Memory that blocks use one after the other.
+pub(crate) struct Scratch<S> {
+    products: Vec<S>,
+    lines: Lines<S>,
+    kept: Vec<Lines<S>>,
+}
+
+impl<S: Number> Scratch<S> {
+    pub(crate) fn new() -> Scratch<S> {
+        Scratch { products: Vec::new(), lines: Lines::new(), kept: Vec::new() }
+    }
+}
+
+/// √(K_aa K_bb) cos θ from 1 − cos θ and 1 + cos θ.
+struct Covariances<'a, S> {
+    deviation: S,
+    others: &'a [S],
+}
+
+impl<S: Number> Loop<S> for Covariances<'_, S> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, kernel: &mut [S], u: &mut [S], w: &mut [S]) {
+        for (((k, other), u), w) in kernel.iter_mut().zip(self.others).zip(u.iter()).zip(w.iter()) {
+            *k = (self.deviation * *other) * (S::HALF * (*w - *u));
+        }
+    }
+}
+
 impl<S: Number> Pairs<'_, S> {
     /// Entries of `rows` and `columns` of the two sets, into `kernel` and (where wanted) `tangent`, both `[rows, stride]`.
     ///
-    /// In a symmetric pair of sets, what lies below the diagonal is left as it is where a whole line does.
+    /// In a symmetric pair of sets, most of what lies below the diagonal is left as it is.
     ///
     /// # Errors
     /// [`KernelError::NotKnown`] when the average of a pair does not converge.
@@ -61,25 +89,30 @@ impl<S: Number> Pairs<'_, S> {
         columns: Range<usize>,
         (kernel, tangent): (&mut [S], &mut [S]),
         stride: usize,
+        scratch: &mut Scratch<S>,
     ) -> Result<(), KernelError> {
-        let products = self.products(rows.clone(), columns.clone());
-        let (mut lines, mut kept) = (Lines::new(), Vec::new());
-        for first in columns.clone().step_by(LINE) {
-            let n = LINE.min(columns.end - first);
+        let Scratch { products, lines, kept } = scratch;
+        self.products(rows.clone(), columns.clone(), products);
+        for line in columns.clone().step_by(LINE) {
+            let line_end = columns.end.min(line + LINE);
             for start in rows.clone().step_by(ROWS) {
                 let end = rows.end.min(start + ROWS);
-                if self.is_symmetric && first + n <= start {
+                // Above the diagonal, in whole vectors; where that begins depends on the row alone.
+                let above = if self.is_symmetric { start / VECTOR * VECTOR } else { 0 };
+                let first = line.max(above);
+                if first >= line_end {
                     continue;
                 }
+                let n = line_end - first;
                 for row in start..end {
                     let at = (row - rows.start) * columns.len() + (first - columns.start);
-                    self.begin(row, first, &products[at..at + n], &mut lines, row - start);
+                    self.begin(row, first, &products[at..at + n], lines, row - start);
                 }
-                self.steps(start..end, first, n, &mut lines, &mut kept)?;
+                self.steps(start..end, first, n, lines, kept)?;
                 for row in start..end {
                     let at = (row - rows.start) * stride + (first - columns.start);
                     let tangent = if self.program.tangent { &mut tangent[at..at + n] } else { &mut [] };
-                    self.end(row, first, &mut lines, row - start, &mut kernel[at..at + n], tangent);
+                    self.end(row, first, lines, row - start, &mut kernel[at..at + n], tangent);
                 }
             }
         }
@@ -87,14 +120,13 @@ impl<S: Number> Pairs<'_, S> {
     }
 
     /// Inner products of the samples, `[rows, columns]`.
-    fn products(&self, rows: Range<usize>, columns: Range<usize>) -> Vec<S> {
+    fn products(&self, rows: Range<usize>, columns: Range<usize>, products: &mut Vec<S>) {
         let (a, b) = (self.rows.0, self.columns.0);
-        let mut products = vec![S::ZERO; rows.len() * columns.len()];
+        products.resize(rows.len() * columns.len(), S::ZERO);
         let left = View::new(&a.data[rows.start * a.width..rows.end * a.width], rows.len(), a.width);
         let right =
             View::new(&b.data[columns.start * b.width..columns.end * b.width], columns.len(), b.width);
-        product(&mut products, left, right.transposed(), false);
-        products
+        product(products, left, right.transposed(), false);
     }
 
     fn begin(&self, row: usize, first: usize, products: &[S], lines: &mut Lines<S>, at: usize) {
@@ -125,9 +157,7 @@ impl<S: Number> Pairs<'_, S> {
         let deviation = self.rows.1.deviation[row];
         let (u, w, t) = lines.at(at, n, true);
         let others = &self.columns.1.deviation[first..first + n];
-        for (((k, other), u), w) in kernel.iter_mut().zip(others).zip(u.iter()).zip(w.iter()) {
-            *k = (deviation * *other) * (S::HALF * (*w - *u));
-        }
+        widest(Covariances { deviation, others }, kernel, u, w);
         if !tangent.is_empty() {
             tangent.copy_from_slice(t);
         }

@@ -56,14 +56,11 @@ pub(super) fn angles<S: Number>(
     w: &mut [S],
 ) {
     let inverse = rows.inverse[i];
-    let mut is_doubtful = false;
     let limit = S::from_f64(S::DOUBTFUL);
-    for (j, product) in products.iter().enumerate() {
-        let cosine = *product * inverse * columns.inverse[first + j];
-        u[j] = (S::ONE - cosine).greatest(S::ZERO);
-        w[j] = (S::ONE + cosine).greatest(S::ZERO);
-        is_doubtful |= u[j].least(w[j]) < limit;
-    }
+    let mut least = [S::TWO];
+    let columns_inverse = &columns.inverse[first..first + products.len()];
+    widest(Cosines { products, row: inverse, columns: columns_inverse }, u, w, &mut least);
+    let is_doubtful = least[0] < limit;
     for j in 0..if is_doubtful { products.len() } else { 0 } {
         if u[j].least(w[j]) < limit {
             let [near, far] = exact_angle(rows.row(i), columns.row(first + j));
@@ -102,6 +99,44 @@ fn exact_angle(x: &[f64], y: &[f64]) -> [f64; 2] {
     let sine = (across / other).min(1.0);
     let small = sine / (1.0 + (1.0 - sine).sqrt());
     if factor + more >= 0.0 { [small, 2.0 - small] } else { [2.0 - small, small] }
+}
+
+/// Numbers whose smallest is sought side by side.
+const LANES: usize = 16;
+
+/// 1 − cos θ, 1 + cos θ and the smallest of them all, from inner products and inverse lengths.
+struct Cosines<'a, S> {
+    products: &'a [S],
+    row: S,
+    columns: &'a [S],
+}
+
+impl<S: Number> Loop<S> for Cosines<'_, S> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, u: &mut [S], w: &mut [S], least: &mut [S]) {
+        let n = self.products.len();
+        let (products, columns, u, w) = (self.products, &self.columns[..n], &mut u[..n], &mut w[..n]);
+        let mut lanes = [S::TWO; LANES];
+        let whole = n / LANES * LANES;
+        for start in (0..whole).step_by(LANES) {
+            let at = start..start + LANES;
+            let (products, columns) = (&products[at.clone()], &columns[at.clone()]);
+            let (u, w) = (&mut u[at.clone()], &mut w[at]);
+            for lane in 0..LANES {
+                let cosine = products[lane] * self.row * columns[lane];
+                u[lane] = (S::ONE - cosine).greatest(S::ZERO);
+                w[lane] = (S::ONE + cosine).greatest(S::ZERO);
+                lanes[lane] = u[lane].least(w[lane]).least(lanes[lane]);
+            }
+        }
+        for j in whole..n {
+            let cosine = products[j] * self.row * columns[j];
+            u[j] = (S::ONE - cosine).greatest(S::ZERO);
+            w[j] = (S::ONE + cosine).greatest(S::ZERO);
+            lanes[0] = u[j].least(w[j]).least(lanes[0]);
+        }
+        least[0] = lanes.into_iter().fold(S::TWO, S::least);
+    }
 }
 
 struct Dots<'a> {

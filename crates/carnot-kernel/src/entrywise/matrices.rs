@@ -1,6 +1,6 @@
 //! Whole matrices and tiles, from blocks on all threads.
 
-use super::block::Pairs;
+use super::block::{Pairs, Scratch};
 use super::first::Samples;
 use super::program::Program;
 use super::trace::Trace;
@@ -8,14 +8,15 @@ use crate::dual::number::Number;
 use crate::engine::Inputs;
 use crate::error::KernelError;
 use crate::matrices::Matrices;
+use carnot_math::device::zeros;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows and columns of a block: the products of one block are made in one go, and stay in the second-level cache.
-pub(crate) const BLOCK_ROWS: usize = 64;
+pub(crate) const BLOCK_ROWS: usize = 128;
 pub(crate) const BLOCK_COLUMNS: usize = 512;
-/// Rows that are mirrored together: the numbers of one line of the cache in double precision.
-const NARROW: usize = 8;
+/// Sides of the squares that are mirrored in one go, small enough for the first-level cache.
+const SQUARE: usize = 32;
 
 /// Samples that have been followed through all steps.
 pub(crate) struct Ready<'a, S: Number> {
@@ -75,29 +76,32 @@ impl<'a, S: Number> Ready<'a, S> {
     /// [`KernelError::NotKnown`].
     pub(crate) fn tile(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Matrices, KernelError> {
         let n = columns.len();
-        let mut kernel = vec![S::ZERO; rows.len() * n];
-        let mut tangent = vec![S::ZERO; if self.program.tangent { kernel.len() } else { 0 }];
+        let mut kernel = zeros::<S>(rows.len() * n);
+        let mut tangent = zeros::<S>(if self.program.tangent { kernel.len() } else { 0 });
         let pairs = self.pairs();
-        let each = |(strip, (kernel, tangent)): (usize, (&mut [S], &mut [S]))| {
+        let each = |scratch: &mut Scratch<S>, (strip, (kernel, tangent)): (usize, (&mut [S], &mut [S]))| {
             let start = rows.start + strip * BLOCK_ROWS;
             let strip = start..rows.end.min(start + BLOCK_ROWS);
             for at in columns.clone().step_by(BLOCK_COLUMNS) {
                 let end = columns.end.min(at + BLOCK_COLUMNS);
-                if self.is_symmetric() && end <= strip.start {
+                let at = if self.is_symmetric() { at.max(strip.start) } else { at };
+                if at >= end {
                     continue;
                 }
                 let offset = at - columns.start;
                 let tangent = if tangent.is_empty() { &mut [] } else { &mut tangent[offset..] };
-                pairs.fill(strip.clone(), at..end, (&mut kernel[offset..], tangent), n)?;
+                pairs.fill(strip.clone(), at..end, (&mut kernel[offset..], tangent), n, scratch)?;
             }
             Ok(())
         };
         let strips = kernel.par_chunks_mut(BLOCK_ROWS * n).enumerate();
         if self.program.tangent {
             let both = strips.zip(tangent.par_chunks_mut(BLOCK_ROWS * n));
-            both.map(|((strip, kernel), tangent)| (strip, (kernel, tangent))).try_for_each(each)?;
+            both.map(|((strip, kernel), tangent)| (strip, (kernel, tangent)))
+                .try_for_each_init(Scratch::new, each)?;
         } else {
-            strips.map(|(strip, kernel)| (strip, (kernel, &mut [][..]))).try_for_each(each)?;
+            strips.map(|(strip, kernel)| (strip, (kernel, &mut [][..])))
+                .try_for_each_init(Scratch::new, each)?;
         }
         if self.is_symmetric() {
             for values in [&mut kernel, &mut tangent] {
@@ -132,15 +136,22 @@ fn mirror<S: Number>(values: &mut [S], rows: Range<usize>, columns: Range<usize>
         let strip = square(strip);
         let (above, below) = values.split_at_mut((strip.start - rows.start) * n);
         let from = |row: usize, column: usize| (row - rows.start) * n + (column - columns.start);
-        // A few rows at a time, and few columns: a line of the cache then serves all the rows that need it.
-        let groups = below[..strip.len() * n].par_chunks_mut(NARROW * n);
+        // Squares are turned in a buffer, so that memory is read and written along rows.
+        let groups = below[..strip.len() * n].par_chunks_mut(SQUARE * n);
         groups.enumerate().for_each(|(group, lines)| {
-            for start in (both.start..strip.start).step_by(BLOCK_ROWS) {
-                for (at, line) in lines.chunks_mut(n).enumerate() {
-                    let row = strip.start + group * NARROW + at;
-                    for column in start..strip.start.min(start + BLOCK_ROWS) {
-                        line[column - columns.start] = above[from(column, row)];
+            let first = strip.start + group * SQUARE;
+            let rows = lines.len() / n;
+            let mut square = [[S::ZERO; SQUARE]; SQUARE];
+            for start in (both.start..strip.start).step_by(SQUARE) {
+                let width = SQUARE.min(strip.start - start);
+                for column in 0..width {
+                    let source = &above[from(start + column, first)..][..rows];
+                    for (row, value) in source.iter().enumerate() {
+                        square[row][column] = *value;
                     }
+                }
+                for (line, turned) in lines.chunks_mut(n).zip(&square) {
+                    line[start - columns.start..][..width].copy_from_slice(&turned[..width]);
                 }
             }
         });
