@@ -100,7 +100,8 @@ impl<'a, S: Number> Ready<'a, S> {
             both.map(|((strip, kernel), tangent)| (strip, (kernel, tangent)))
                 .try_for_each_init(Scratch::new, each)?;
         } else {
-            strips.map(|(strip, kernel)| (strip, (kernel, &mut [][..])))
+            strips
+                .map(|(strip, kernel)| (strip, (kernel, &mut [][..])))
                 .try_for_each_init(Scratch::new, each)?;
         }
         if self.is_symmetric() {

@@ -1,6 +1,7 @@
 //! Where numbers are crunched: the only module that may contain `unsafe`.
 //!
 //! * [`product()`], [`product_into`]: products of row-major matrices, on one thread
+//! * [`zeros`]: memory for large results
 //! * [`cpu`]: loops over numbers, compiled for several instruction sets
 //! * [`wide`]: loops of other crates, compiled the same way
 //!
@@ -9,7 +10,9 @@
 
 pub mod cpu;
 pub mod elementary;
+mod memory;
 mod product;
 pub mod wide;
 
+pub use memory::zeros;
 pub use product::{View, product, product_into};
