@@ -254,3 +254,26 @@ fn the_one_over_n_correction_moves_theory_towards_real_networks() {
         assert!(z("z_corrected") < z("z_infinite").max(4.0), "{line}");
     }
 }
+
+#[test]
+fn what_does_not_fit_is_solved_from_disk_with_the_same_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("k.npy").display().to_string();
+    let settings = |memory: Value| {
+        json!({ "network": "64-8-10", "c_w": 2.0, "c_b": 0.1, "data": "digits", "train": 1200, "test": 300, "noise": 0.01,
+            "save": at, "memory": memory })
+    };
+    let dense = kernel(settings(Value::Null));
+    // Five matrices of 1200² numbers are 58 MB; the tiles and vectors of the other way are bounded but not small.
+    let before = fs::read(folder.path().join("k-kernel.npy")).unwrap();
+    fs::remove_file(folder.path().join("k-kernel.npy")).unwrap();
+    let needed = carnot_lab::memory::GIB;
+    let large = kernel(settings(json!(0.9 * 5.0 * 8.0 * 1200.0 * 1200.0 / needed)));
+    assert_eq!(before, fs::read(folder.path().join("k-kernel.npy")).unwrap(), "the same bits by tiles");
+    for side in ["nngp", "ntk"] {
+        let of = |report: &Report| number(report, &format!("/{side}/prediction/kept_aside/error/value"));
+        assert!((of(&dense) - of(&large)).abs() < 1e-6, "{side}: {} {}", of(&dense), of(&large));
+    }
+    let evidence = |report: &Report| number(report, "/nngp/prediction/log_evidence");
+    assert!((evidence(&dense) / evidence(&large) - 1.0).abs() < 0.1, "{} {}", evidence(&dense), evidence(&large));
+}

@@ -42,7 +42,7 @@ impl Explain for KernelFault {
                     "its formula is wrong, or it belongs to no network"
                 },
                 format!(
-                    "the kernel in float64, or a ridge that covers the error: --ridge {:.1e}",
+                    "the kernel in float64, or a ridge that covers the error: --noise {:.1e}",
                     -2.0 * smallest
                 ),
             ),
@@ -50,27 +50,27 @@ impl Explain for KernelFault {
                 "kernel/no-modes",
                 problem,
                 "the eigenvalues lie too close together or span too many decades",
-                "a ridge: --ridge 1e-6, and the iterative solver",
+                "a ridge: --noise 1e-6, and the iterative solver",
             ),
             KernelFault::Contradiction { first, second, ridge, .. } => told(
                 "kernel/contradiction",
                 problem,
                 "the kernel makes their outputs proportional, whatever the weights",
                 format!(
-                    "noise in the targets: --ridge {ridge:.1e}, or data without sample {first} or {second}"
+                    "noise in the targets: --noise {ridge:.1e}, or data without sample {first} or {second}"
                 ),
             ),
             KernelFault::OutOfReach { ridge, .. } => told(
                 "kernel/out-of-reach",
                 problem,
                 "the network cannot represent these targets, or the kernel is smooth beyond double precision",
-                format!("noise in the targets: --ridge {ridge:.1e} or more"),
+                format!("noise in the targets: --noise {ridge:.1e} or more"),
             ),
             KernelFault::Singular { ridge, .. } => told(
                 "kernel/singular",
                 problem,
                 "inputs are repeated, or some follow from others",
-                format!("noise in the targets: --ridge {ridge:.1e} or more"),
+                format!("noise in the targets: --noise {ridge:.1e} or more"),
             ),
             KernelFault::TooFew { .. } => told(
                 "kernel/too-few",

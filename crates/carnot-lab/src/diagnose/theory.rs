@@ -60,7 +60,7 @@ fn way_out(unknown: &Unknown) -> &'static str {
         Unknown::InfiniteLength => "nothing: at a critical point every depth is seen",
         Unknown::NoCriticalPoint => "another activation: carnot explain gelu",
         Unknown::TooManyTokens { .. } => "fewer tokens, or carnot ensemble, which measures instead",
-        Unknown::NoDensity { .. } => "noise in the targets: --ridge 1e-6",
+        Unknown::NoDensity { .. } => "noise in the targets: --noise 1e-6",
         Unknown::NotDerived { .. } => "carnot ensemble, which measures instead",
     }
 }

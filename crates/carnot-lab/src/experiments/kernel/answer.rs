@@ -42,8 +42,8 @@ pub struct Side {
 pub struct Spectrum {
     /// Largest, λ_max.
     pub largest: f64,
-    /// Smallest as computed.
-    pub smallest: f64,
+    /// Smallest as computed; none where only the largest was found.
+    pub smallest: Option<f64>,
     /// Number above rounding.
     pub rank: usize,
     /// λ_max over the smallest eigenvalue above rounding; none for a kernel that is zero.
@@ -93,6 +93,29 @@ pub struct Prediction {
     pub mean: Option<Vec<Vec<f64>>>,
     /// Their covariance, `[M, M]`, when they are few.
     pub covariance: Option<Vec<Vec<f64>>>,
+}
+
+impl Prediction {
+    /// Nothing known yet but the noise.
+    pub fn blank(noise: f64, noise_by: &str) -> Prediction {
+        Prediction {
+            noise,
+            noise_by: noise_by.into(),
+            log_evidence: None,
+            no_evidence: None,
+            amplitude: None,
+            evidence_at_amplitude: None,
+            left_out: None,
+            no_left_out: None,
+            bar_scale: None,
+            kept_aside: None,
+            times: Vec::new(),
+            at_networks: None,
+            curve: Vec::new(),
+            mean: None,
+            covariance: None,
+        }
+    }
 }
 
 /// A moment of gradient descent.

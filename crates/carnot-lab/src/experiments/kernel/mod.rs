@@ -4,6 +4,7 @@ mod answer;
 mod data;
 mod finite;
 mod keep;
+mod large;
 mod networks;
 mod score;
 mod select;
@@ -126,7 +127,7 @@ impl Default for KernelSpec {
             test: 500,
             parametrization: Parametrization::default(),
             float: Precision::Float64,
-            tolerance: 1e-10,
+            tolerance: 1e-12,
             noise: None,
             ridge: None,
             loss: LossUnit::Sum,

@@ -14,7 +14,7 @@ use carnot_theory::regression::posterior::Posterior;
 use carnot_theory::regression::problem::{Predicted, Prior, Ridge, Targets};
 use carnot_theory::regression::spectrum::{Timetable, alignment};
 
-use super::{KernelSpec, keep};
+use super::{KernelSpec, keep, large};
 use super::answer::{Answer, Moment, Prediction, SMALL, Side, Small, Spectrum};
 use super::data::{self, Split};
 use super::networks;
@@ -31,22 +31,27 @@ const BLOCK: usize = 500;
 const MOMENTS: usize = 25;
 
 /// The samples of a set, as the engine takes them.
-struct Points {
-    data: Vec<f64>,
-    samples: usize,
+pub struct Points {
+    /// `[samples, shape]`
+    pub data: Vec<f64>,
+    /// Number of samples.
+    pub samples: usize,
 }
 
 impl Points {
-    fn of(data: &Dataset) -> Points {
+    /// Every digit that the source had.
+    pub fn of(data: &Dataset) -> Points {
         Points { data: data.exact_inputs(), samples: data.len() }
     }
 
-    fn inputs(&self) -> Inputs<'_> {
+    /// As the engine takes them.
+    pub fn inputs(&self) -> Inputs<'_> {
         Inputs { data: &self.data, samples: self.samples }
     }
 }
 
-fn options(spec: &KernelSpec, tangent: bool) -> Options {
+/// Precision, tolerance and mode of the engine.
+pub fn options(spec: &KernelSpec, tangent: bool) -> Options {
     let precision = match spec.float {
         Float::Float32 => Precision::F32,
         Float::Float64 => Precision::F64,
@@ -68,6 +73,13 @@ pub fn largest_eigenvalue(spec: &KernelSpec, plan: &Plan, few: &Dataset) -> Resu
     Ok(Modes::of(&tangent, few.len())?.largest())
 }
 
+/// Bytes of kernels, eigenvectors and predictions, all in memory.
+fn dense_bytes(spec: &KernelSpec, split: &Split) -> Result<f64, LabError> {
+    let plan = Plan::new(spec.network.network())?;
+    let (n, m) = (split.train.len() as f64, split.test.as_ref().map_or(0, Dataset::len) as f64);
+    Ok(8.0 * (SQUARES * n * n + 2.0 * n * m + (n + m) * plan.input.len() as f64))
+}
+
 /// What the work will cost.
 ///
 /// # Errors
@@ -77,15 +89,27 @@ pub fn cost(spec: &KernelSpec) -> Result<Option<String>, LabError> {
     let plan = Plan::new(spec.network.network())?;
     let split = data::split(spec, &plan)?;
     let (n, m) = (split.train.len() as f64, split.test.as_ref().map_or(0, Dataset::len) as f64);
-    let needed = 8.0 * (SQUARES * n * n + 2.0 * n * m + (n + m) * plan.input.len() as f64);
+    let needed = dense_bytes(spec, &split)?;
     let available = memory::budget(spec.memory);
+    if large::is_wanted(spec, needed) {
+        let outputs = split.train.targets.outputs() as f64;
+        let inside = large::bytes(n, outputs, plan.input.len() as f64);
+        let disk = 2.0 * n * n * if spec.float == Float::Float32 { 4.0 } else { 8.0 };
+        if inside <= available {
+            return Ok(Some(format!(
+                "{} on disk and {} of memory for {n} samples, solved iteratively",
+                crate::error::gib(disk),
+                crate::error::gib(inside)
+            )));
+        }
+    }
     if needed > available {
         let fits = ((available / 8.0 / SQUARES).sqrt() * 0.98).floor();
         return Err(LabError::TooLarge {
             what: format!("the prediction from {n} training samples"),
             needed,
             available,
-            fits: format!("--train {fits}, or --memory with more GiB"),
+            fits: format!("--train {fits}, --save k.npy to work from disk, or --memory with more GiB"),
         });
     }
     Ok((n > 2000.0).then(|| format!("{} of memory for {n} + {m} samples", crate::error::gib(needed))))
@@ -145,6 +169,9 @@ fn diagonal(engine: &Engine, points: &Points, plan: &Plan) -> Result<Vec<f64>, L
 /// When a kernel is not known, or does not fit.
 pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer, LabError> {
     cost(spec)?;
+    if large::is_wanted(spec, dense_bytes(spec, split)?) {
+        return large::answer(spec, split, tools);
+    }
     let plan = Plan::new(spec.network.network())?;
     let init = spec.init.initial(&plan)?.layers;
     let rates = spec.parametrization.rates(&plan, &init);
@@ -181,16 +208,11 @@ pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer,
         nngp_test: crossed(&nngp_aside),
         ntk_test: crossed(&ntk_aside),
     });
-    let route = match engine.route() {
-        Route::Entrywise => "entrywise",
-        Route::Spatial => "spatial",
-        Route::General => "general",
-    };
     Ok(Answer {
         train: n,
         test: m,
         outputs: split.train.targets.outputs(),
-        route: route.into(),
+        route: route(&engine).into(),
         nngp,
         ntk,
         matrices,
@@ -199,13 +221,39 @@ pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer,
     })
 }
 
-fn parts(matrices: Matrices) -> (Vec<f64>, Vec<f64>) {
+/// How the kernels were computed, in a word.
+pub fn route(engine: &Engine) -> &'static str {
+    match engine.route() {
+        Route::Entrywise => "entrywise",
+        Route::Spatial => "spatial",
+        Route::General => "general",
+    }
+}
+
+/// The noise that predicts samples of a small set left out best, under K or Θ.
+///
+/// # Errors
+/// When the kernel is not known.
+pub fn noise_of(spec: &KernelSpec, few: &Split, is_tangent: bool) -> Result<f64, LabError> {
+    let plan = Plan::new(spec.network.network())?;
+    let init = spec.init.initial(&plan)?.layers;
+    let rates = spec.parametrization.rates(&plan, &init);
+    let engine = Engine::compile(&plan, &init, &rates, options(spec, true))?;
+    let (kernel, tangent) = parts(engine.gram(Points::of(&few.train).inputs())?);
+    let modes = Modes::of(if is_tangent { &tangent } else { &kernel }, few.train.len())?;
+    let (values, outputs) = data::targets(&few.train).unwrap_or_default();
+    let targets = Targets { values: &values, outputs };
+    Ok(noise(spec, &modes, targets, Criterion::LeaveOneOutError)?.0)
+}
+
+/// K and Θ.
+pub fn parts(matrices: Matrices) -> (Vec<f64>, Vec<f64>) {
     let tangent = matrices.tangent.expect("it was asked for").into_f64();
     (matrices.kernel.into_f64(), tangent)
 }
 
 /// Repeated and zero samples, said before they are found in a spectrum.
-fn remarks(points: &Points) -> Vec<String> {
+pub fn remarks(points: &Points) -> Vec<String> {
     let width = points.data.len() / points.samples.max(1);
     let bits = |row: &[f64]| row.iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<u64>>();
     let mut rows: Vec<Vec<u64>> = points.data.chunks(width).map(bits).collect();
@@ -247,7 +295,7 @@ fn posterior(
     let predicted = || -> Result<Prediction, LabError> {
         let (noise, noise_by) = noise(spec, &modes, targets, criterion)?;
         let fit = Posterior::fit(kernel.to_vec(), n, targets, Ridge::Absolute(noise))?;
-        let mut prediction = blank(noise, noise_by);
+        let mut prediction = Prediction::blank(noise, noise_by);
         let mut scale = 1.0;
         match fit.log_evidence() {
             Ok(evidence) => {
@@ -307,7 +355,7 @@ fn descent(
     let predicted = || -> Result<Prediction, LabError> {
         let (noise, noise_by) = noise(spec, &modes, targets, Criterion::LeaveOneOutError)?;
         let descent = Descent::new(&modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
-        let mut prediction = blank(noise, noise_by);
+        let mut prediction = Prediction::blank(noise, noise_by);
         prediction.no_evidence = Some("training by gradient descent is no inference".into());
         let table = Timetable::new(&modes, targets, spec.loss.into())?;
         for part in [0.5, 0.9, 0.99] {
@@ -360,27 +408,8 @@ fn concluded(spectrum: Option<Spectrum>, predicted: Result<Prediction, LabError>
     }
 }
 
-fn blank(noise: f64, noise_by: &str) -> Prediction {
-    Prediction {
-        noise,
-        noise_by: noise_by.into(),
-        log_evidence: None,
-        no_evidence: None,
-        amplitude: None,
-        evidence_at_amplitude: None,
-        left_out: None,
-        no_left_out: None,
-        bar_scale: None,
-        kept_aside: None,
-        times: Vec::new(),
-        at_networks: None,
-        curve: Vec::new(),
-        mean: None,
-        covariance: None,
-    }
-}
-
-fn enter(prediction: &mut Prediction, test: &Dataset, found: &Predicted, (noise, scale): (f64, f64)) -> Result<(), LabError> {
+/// Enters what was predicted for the samples kept aside.
+pub fn enter(prediction: &mut Prediction, test: &Dataset, found: &Predicted, (noise, scale): (f64, f64)) -> Result<(), LabError> {
     let m = test.len();
     if !matches!(test.targets, Wanted::None) {
         prediction.kept_aside = Some(scores(test, found, noise, scale)?);
@@ -405,7 +434,7 @@ fn spectrum(modes: &Modes, kernel: &[f64], targets: Option<Targets>) -> Spectrum
     let above = modes.values().iter().copied().find(|&value| value > modes.rounding());
     Spectrum {
         largest: modes.largest(),
-        smallest: modes.smallest(),
+        smallest: Some(modes.smallest()),
         rank: modes.rank(),
         condition: above.map(|least| modes.largest() / least),
         largest_rate: Loss::Sum.largest_rate(modes.largest(), n, 1) * n as f64,
