@@ -275,5 +275,10 @@ fn what_does_not_fit_is_solved_from_disk_with_the_same_answer() {
         assert!((of(&dense) - of(&large)).abs() < 1e-6, "{side}: {} {}", of(&dense), of(&large));
     }
     let evidence = |report: &Report| number(report, "/nngp/prediction/log_evidence");
-    assert!((evidence(&dense) / evidence(&large) - 1.0).abs() < 0.1, "{} {}", evidence(&dense), evidence(&large));
+    assert!(
+        (evidence(&dense) / evidence(&large) - 1.0).abs() < 0.1,
+        "{} {}",
+        evidence(&dense),
+        evidence(&large)
+    );
 }

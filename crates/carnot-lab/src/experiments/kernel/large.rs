@@ -27,8 +27,8 @@ use crate::error::LabError;
 use crate::experiments::Tools;
 use crate::memory;
 
-/// Samples on a side of a tile.
-const TILE: usize = 2048;
+/// Samples on a side of a tile: as many as a quarter of the memory holds, between these.
+const TILES: [usize; 2] = [512, 2048];
 /// Rank of the preconditioner: a few hundred directions hold nearly all of a kernel.
 const RANK: usize = 300;
 /// Largest residual of the weights, relative to the targets.
@@ -44,10 +44,19 @@ const FEW: usize = 1500;
 const BLOCK: usize = 250;
 
 /// Bytes in memory while all of it runs.
-pub fn bytes(train: f64, outputs: f64, width: f64) -> f64 {
-    let tile = 4.0 * 8.0 * (TILE as f64).powi(2);
+pub fn bytes(spec: &KernelSpec, train: f64, outputs: f64, width: f64) -> f64 {
+    let tile = TILE_BYTES * (tile(spec) as f64).powi(2);
     let vectors = 8.0 * train * (2.0 * RANK as f64 + 6.0 * (outputs + PROBES as f64) + BLOCK as f64 + 512.0);
     tile + vectors + 8.0 * train * (width + 60.0) * 2.0
+}
+
+/// Bytes for each entry of a tile: K and Θ, each twice.
+const TILE_BYTES: f64 = 4.0 * 8.0;
+
+fn tile(spec: &KernelSpec) -> usize {
+    let [least, most] = TILES;
+    let fits = (memory::budget(spec.memory) / 4.0 / TILE_BYTES).sqrt() as usize;
+    (fits / least * least).clamp(least, most)
 }
 
 /// A kernel on disk.
@@ -99,8 +108,8 @@ pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer,
     tools.step("kernels to disk", 0, 1);
     let files = keep::files(spec);
     match &files[..] {
-        [one] => engine.stream_safetensors(train.inputs(), None, TILE, one)?,
-        [kernel, tangent, ..] => engine.stream_npy(train.inputs(), None, TILE, kernel, Some(tangent))?,
+        [one] => engine.stream_safetensors(train.inputs(), None, tile(spec), one)?,
+        [kernel, tangent, ..] => engine.stream_npy(train.inputs(), None, tile(spec), kernel, Some(tangent))?,
         [] => unreachable!("the caller asked for a place to keep them"),
     }
     let side = |path: &Path, is_tangent: bool| {

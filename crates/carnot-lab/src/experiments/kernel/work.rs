@@ -93,7 +93,7 @@ pub fn cost(spec: &KernelSpec) -> Result<Option<String>, LabError> {
     let available = memory::budget(spec.memory);
     if large::is_wanted(spec, needed) {
         let outputs = split.train.targets.outputs() as f64;
-        let inside = large::bytes(n, outputs, plan.input.len() as f64);
+        let inside = large::bytes(spec, n, outputs, plan.input.len() as f64);
         let disk = 2.0 * n * n * if spec.float == Float::Float32 { 4.0 } else { 8.0 };
         if inside <= available {
             return Ok(Some(format!(
