@@ -44,8 +44,8 @@ pub struct Spectrum {
     pub largest: f64,
     /// Smallest as computed; none where only the largest was found.
     pub smallest: Option<f64>,
-    /// Number above rounding.
-    pub rank: usize,
+    /// Number above rounding; none where only the largest was found.
+    pub rank: Option<usize>,
     /// λ_max over the smallest eigenvalue above rounding; none for a kernel that is zero.
     pub condition: Option<f64>,
     /// Largest stable rate of full-batch descent on the mean over samples of half the squared error, 2N/λ_max.
@@ -93,6 +93,23 @@ pub struct Prediction {
     pub mean: Option<Vec<Vec<f64>>>,
     /// Their covariance, `[M, M]`, when they are few.
     pub covariance: Option<Vec<Vec<f64>>>,
+}
+
+impl Spectrum {
+    /// Where only the largest eigenvalue was found.
+    pub fn of_largest(largest: f64, samples: usize) -> Spectrum {
+        Spectrum {
+            largest,
+            smallest: None,
+            rank: None,
+            condition: None,
+            largest_rate: 2.0 * samples as f64 / largest,
+            order: vec![1],
+            values: vec![largest / samples as f64],
+            power: Vec::new(),
+            alignment: None,
+        }
+    }
 }
 
 impl Prediction {

@@ -11,7 +11,6 @@ use carnot_net::dataset::Dataset;
 use carnot_net::plan::Plan;
 use carnot_theory::error::TheoryError;
 use carnot_theory::regression::conjugate::Stop;
-use carnot_theory::regression::descent::Loss;
 use carnot_theory::regression::fault::KernelFault;
 use carnot_theory::regression::iterative::IterativePosterior;
 use carnot_theory::regression::lanczos;
@@ -146,17 +145,7 @@ fn predicted(
         values
     };
     let [_, largest] = lanczos::extremes(kernel, 0.0, &normal(n), STEPS.min(n))?;
-    let spectrum = Spectrum {
-        largest: largest.value,
-        smallest: None,
-        rank: n,
-        condition: None,
-        largest_rate: Loss::Sum.largest_rate(largest.value, n, 1) * n as f64,
-        order: vec![1],
-        values: vec![largest.value / n as f64],
-        power: Vec::new(),
-        alignment: None,
-    };
+    let spectrum = Spectrum::of_largest(largest.value, n);
     let Some((values, outputs)) = data::targets(&split.train) else {
         return Ok(Side { spectrum: Some(spectrum), prediction: None, because: None });
     };

@@ -1,6 +1,8 @@
 //! The work of one job: kernels on the samples, and what they predict.
 
 use carnot_kernel::{Engine, Inputs, Matrices, Options, Precision, Route};
+use carnot_math::device::View;
+use carnot_math::linalg::large as large_linalg;
 use carnot_net::dataset::{Dataset, Targets as Wanted};
 use carnot_net::hyper::LayerInit;
 use carnot_net::plan::Plan;
@@ -9,7 +11,9 @@ use carnot_sim::train::spec::Precision as Float;
 use carnot_theory::inference::Duration;
 use carnot_theory::regression::choose::{Criterion, best};
 use carnot_theory::regression::descent::{Descent, Loss, Start};
+use carnot_theory::regression::lanczos;
 use carnot_theory::regression::modes::Modes;
+use carnot_theory::regression::operator::InMemory;
 use carnot_theory::regression::posterior::Posterior;
 use carnot_theory::regression::problem::{Predicted, Prior, Ridge, Targets};
 use carnot_theory::regression::spectrum::{Timetable, alignment};
@@ -27,6 +31,14 @@ use crate::memory;
 const SQUARES: f64 = 5.0;
 /// Most samples kept aside for which the kernel among them is computed whole.
 const BLOCK: usize = 500;
+/// Most training samples whose eigenvectors are found: they cost fifty times a Cholesky factor.
+const DECOMPOSED: usize = 2500;
+/// The same beside real networks, which are read before they have converged: theory at their time needs eigenvectors.
+const DECOMPOSED_BESIDE: usize = 6000;
+/// Samples on which the noise is chosen beyond that.
+const FEW: usize = 1500;
+/// Passes of Lanczos for the largest eigenvalue.
+const PASSES: usize = 60;
 /// Moments of training that are shown.
 const MOMENTS: usize = 25;
 
@@ -275,6 +287,57 @@ pub fn remarks(points: &Points) -> Vec<String> {
     remarks
 }
 
+/// A training kernel with its eigenvectors, or, where they would take minutes, with its largest eigenvalue alone.
+struct Known {
+    modes: Option<Modes>,
+    spectrum: Spectrum,
+}
+
+impl Known {
+    fn of(
+        spec: &KernelSpec,
+        kernel: &[f64],
+        n: usize,
+        targets: Option<Targets>,
+        most: usize,
+    ) -> Result<Known, LabError> {
+        if n <= most || spec.time.is_some() {
+            let modes = Modes::of(kernel, n)?;
+            let spectrum = spectrum(&modes, kernel, targets);
+            return Ok(Known { modes: Some(modes), spectrum });
+        }
+        let mut start = vec![0.0; n];
+        carnot_math::random::Stream::new(spec.seed, "lanczos", &[]).fill_normal(&mut start, 1.0);
+        let [_, largest] = lanczos::extremes(&InMemory::new(kernel, n)?, 0.0, &start, PASSES)?;
+        Ok(Known { modes: None, spectrum: Spectrum::of_largest(largest.value, n) })
+    }
+
+    /// The noise that is given, or that predicts samples left out best: all of them, or a part where they are many.
+    fn noise(
+        &self,
+        spec: &KernelSpec,
+        kernel: &[f64],
+        targets: Targets,
+        criterion: Criterion,
+        seed: u64,
+    ) -> Result<(f64, &'static str), LabError> {
+        if let Some(modes) = &self.modes {
+            return noise(spec, modes, targets, criterion);
+        }
+        let n = targets.values.len() / targets.outputs;
+        let mut order: Vec<usize> = (0..n).collect();
+        carnot_math::random::Stream::new(seed, "kernel/part", &[]).shuffle(&mut order);
+        let few = &order[..FEW.min(n)];
+        let part: Vec<f64> = few.iter().flat_map(|&a| few.iter().map(move |&b| kernel[a * n + b])).collect();
+        let outputs = targets.outputs;
+        let values: Vec<f64> =
+            few.iter().flat_map(|&a| targets.values[a * outputs..(a + 1) * outputs].to_vec()).collect();
+        let modes = Modes::of(&part, few.len())?;
+        let (noise, by) = noise(spec, &modes, Targets { values: &values, outputs }, criterion)?;
+        Ok((noise, if by == "leave-one-out" { "a part left out" } else { by }))
+    }
+}
+
 /// A Bayesian network: posterior under K.
 fn posterior(
     spec: &KernelSpec,
@@ -284,16 +347,16 @@ fn posterior(
     criterion: Criterion,
 ) -> Side {
     let n = split.train.len();
-    let modes = match Modes::of(kernel, n) {
-        Ok(modes) => modes,
-        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
-    };
     let wanted = data::targets(&split.train);
     let targets = wanted.as_ref().map(|(values, outputs)| Targets { values, outputs: *outputs });
-    let spectrum = Some(spectrum(&modes, kernel, targets));
+    let known = match Known::of(spec, kernel, n, targets, DECOMPOSED) {
+        Ok(known) => known,
+        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
+    };
+    let spectrum = Some(known.spectrum.clone());
     let Some(targets) = targets else { return Side { spectrum, prediction: None, because: None } };
     let predicted = || -> Result<Prediction, LabError> {
-        let (noise, noise_by) = noise(spec, &modes, targets, criterion)?;
+        let (noise, noise_by) = known.noise(spec, kernel, targets, criterion, spec.seed)?;
         let fit = Posterior::fit(kernel.to_vec(), n, targets, Ridge::Absolute(noise))?;
         let mut prediction = Prediction::blank(noise, noise_by);
         let mut scale = 1.0;
@@ -320,11 +383,11 @@ fn posterior(
             Err(because) => prediction.no_left_out = Some(because.to_string()),
         }
         if let Some((aside, test)) = aside.zip(split.test.as_ref()) {
-            let found = match spec.time {
+            let found = match spec.time.zip(known.modes.as_ref()) {
                 None => fit.predict(&aside.cross, prior(aside))?,
                 // Gradient descent on the last layer alone: its tangent kernel is K.
-                Some(time) => {
-                    let descent = Descent::new(&modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
+                Some((time, modes)) => {
+                    let descent = Descent::new(modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
                     descent.predict(&aside.cross, from(kernel, aside), Duration::Flow(time))?
                 }
             };
@@ -344,24 +407,20 @@ fn descent(
     tools: &Tools,
 ) -> Side {
     let n = split.train.len();
-    let modes = match Modes::of(tangent, n) {
-        Ok(modes) => modes,
-        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
-    };
     let wanted = data::targets(&split.train);
     let targets = wanted.as_ref().map(|(values, outputs)| Targets { values, outputs: *outputs });
-    let spectrum = Some(spectrum(&modes, tangent, targets));
+    let most = if spec.members > 0 { DECOMPOSED_BESIDE } else { DECOMPOSED };
+    let known = match Known::of(spec, tangent, n, targets, most) {
+        Ok(known) => known,
+        Err(error) => return Side { spectrum: None, prediction: None, because: Some(error.to_string()) },
+    };
+    let spectrum = Some(known.spectrum.clone());
     let Some(targets) = targets else { return Side { spectrum, prediction: None, because: None } };
     let predicted = || -> Result<Prediction, LabError> {
-        let (noise, noise_by) = noise(spec, &modes, targets, Criterion::LeaveOneOutError)?;
-        let descent = Descent::new(&modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
+        let criterion = Criterion::LeaveOneOutError;
+        let (noise, noise_by) = known.noise(spec, tangent, targets, criterion, spec.seed)?;
         let mut prediction = Prediction::blank(noise, noise_by);
         prediction.no_evidence = Some("training by gradient descent is no inference".into());
-        let table = Timetable::new(&modes, targets, spec.loss.into())?;
-        for part in [0.5, 0.9, 0.99] {
-            let time = table.time_to(part)?;
-            prediction.times.push(time.is_finite().then_some(time));
-        }
         match Posterior::fit(tangent.to_vec(), n, targets, Ridge::Absolute(noise)).and_then(|fit| fit.leave_one_out()) {
             Ok(left) => {
                 let found = Predicted { mean: left.mean, variance: Vec::new(), covariance: None };
@@ -369,17 +428,29 @@ fn descent(
             }
             Err(because) => prediction.no_left_out = Some(because.to_string()),
         }
-        if let Some(((start, aside), test)) = aside.zip(split.test.as_ref()) {
+        let Some(((start, aside), test)) = aside.zip(split.test.as_ref()) else { return Ok(prediction) };
+        let Some(modes) = &known.modes else {
+            let found = converged((kernel, tangent), targets, noise, (start, aside))?;
+            enter(&mut prediction, test, &found, (0.0, 1.0))?;
+            return Ok(prediction);
+        };
+        let descent = Descent::new(modes, targets, Ridge::Absolute(noise), spec.loss.into())?;
+        let table = Timetable::new(modes, targets, spec.loss.into())?;
+        for part in [0.5, 0.9, 0.99] {
+            let time = table.time_to(part)?;
+            prediction.times.push(time.is_finite().then_some(time));
+        }
+        {
             let duration = spec.time.map_or(Duration::Converged, Duration::Flow);
             let found = descent.predict(&aside.cross, from(kernel, start), duration)?;
             enter(&mut prediction, test, &found, (0.0, 1.0))?;
             if spec.members > 0 {
                 let time = networks::time(spec, split, networks::rate(spec, split, tools)?);
-                let free = Descent::new(&modes, targets, Ridge::Absolute(0.0), Loss::Sum)?;
+                let free = Descent::new(modes, targets, Ridge::Absolute(0.0), Loss::Sum)?;
                 let found = free.predict(&aside.cross, from(kernel, start), Duration::Flow(time))?;
                 prediction.at_networks = Some(scores(test, &found, 0.0, 1.0)?);
             }
-            for time in moments(&modes, spec.loss.into(), targets.outputs) {
+            for time in moments(modes, spec.loss.into(), targets.outputs) {
                 let found = descent.predict(&aside.cross, Start::Zero, Duration::Flow(time))?;
                 let found = Predicted { variance: Vec::new(), ..found };
                 let scores = scores(test, &found, 0.0, 1.0)?;
@@ -390,6 +461,35 @@ fn descent(
         Ok(prediction)
     };
     concluded(spectrum, predicted())
+}
+
+/// Networks trained to the end, from one Cholesky factor: P = Θ_BA (Θ_AA + ridge)⁻¹, mean P y and variance
+/// K_bb − 2 P K_Ab + P K_AA Pᵀ.
+fn converged(
+    (kernel, tangent): (&[f64], &[f64]),
+    targets: Targets,
+    ridge: f64,
+    (start, aside): (&Aside, &Aside),
+) -> Result<Predicted, LabError> {
+    let n = targets.values.len() / targets.outputs;
+    let m = aside.cross.len() / n;
+    let mut inner = tangent.to_vec();
+    (0..n).for_each(|a| inner[a * (n + 1)] += ridge);
+    let factor = large_linalg::Cholesky::of(inner, n)
+        .map_err(|_| carnot_theory::error::TheoryError::Singular { what: "tangent kernel" })?;
+    let mut response = aside.cross.clone();
+    factor.solve_rows(&mut response);
+    let mut mean = vec![0.0; m * targets.outputs];
+    large_linalg::multiply(&mut mean, &response, View::new(targets.values, n, targets.outputs));
+    let mut through = vec![0.0; m * n];
+    large_linalg::multiply(&mut through, &response, View::new(kernel, n, n));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let variance = |b: usize| {
+        let row = b * n..(b + 1) * n;
+        let (p, k) = (&response[row.clone()], &start.cross[row.clone()]);
+        (start.prior[b] - 2.0 * dot(p, k) + dot(&through[row], p)).max(0.0)
+    };
+    Ok(Predicted { mean, variance: (0..m).map(variance).collect(), covariance: None })
 }
 
 /// Outputs of random networks, at which training starts.
@@ -435,7 +535,7 @@ fn spectrum(modes: &Modes, kernel: &[f64], targets: Option<Targets>) -> Spectrum
     Spectrum {
         largest: modes.largest(),
         smallest: Some(modes.smallest()),
-        rank: modes.rank(),
+        rank: Some(modes.rank()),
         condition: above.map(|least| modes.largest() / least),
         largest_rate: Loss::Sum.largest_rate(modes.largest(), n, 1) * n as f64,
         order,

@@ -22,7 +22,11 @@ pub fn report(spec: &KernelSpec, answer: &Answer, members: &[Trained]) -> Report
         }
     }
     let by = sides(answer).iter().find_map(|(_, side)| Some(side.prediction.as_ref()?.noise_by.clone()));
-    report.summary.extend(by.filter(|by| by == "leave-one-out").map(|_| Line::new("noise", "chosen where samples left out are predicted best; kept aside decides nothing")));
+    report.summary.extend(by.and_then(|by| match by.as_str() {
+            "leave-one-out" => Some("chosen where samples left out are predicted best; kept aside decides nothing"),
+            "a part left out" | "a part" => Some("chosen on 1500 of the training samples, each left out; kept aside decides nothing"),
+            _ => None,
+        }).map(|text| Line::new("noise", text)));
     report.sections.push(Section::Table(table(answer)));
     if !members.is_empty() {
         report.sections.push(Section::Table(against_networks(answer, members)));
@@ -119,7 +123,7 @@ fn table(answer: &Answer) -> Table {
     row("condition number", "", |side| {
         side.spectrum.as_ref()?.condition.map(|value| significant(value, 2))
     });
-    row("rank", "above rounding", |side| Some(side.spectrum.as_ref()?.rank.to_string()));
+    row("rank", "above rounding", |side| side.spectrum.as_ref()?.rank.map(|rank| rank.to_string()));
     row("alignment with labels", "at most 1", |side| {
         side.spectrum.as_ref()?.alignment.map(|value| significant(value, 3))
     });
@@ -254,7 +258,7 @@ fn pictures(answer: &Answer) -> Vec<Chart> {
     let known: Vec<(&str, &Spectrum)> =
         both.into_iter().filter_map(|(name, side)| Some((name, side.spectrum.as_ref()?))).collect();
     let order = |spectrum: &Spectrum| spectrum.order.iter().map(|&k| k as f64).collect::<Vec<_>>();
-    if answer.train > 1 && !known.is_empty() {
+    if known.iter().any(|(_, s)| s.order.len() > 1) {
         let conditions: Vec<String> =
             known.iter().filter_map(|(name, s)| Some(format!("{} for {name}", significant(s.condition?, 2)))).collect();
         let caption = format!("Eigenvalues over N; the condition number is {}.", conditions.join(", "));
