@@ -35,6 +35,8 @@ pub const MOST: usize = 12;
 const STEPS: u64 = 60;
 /// For each network that is trained, so many are only made linear, or weighed: a kernel costs a hundredth of a training.
 const CHEAP: u64 = 20;
+/// Fewest networks that are weighed: their errors come from batches of 500, and few batches give no error.
+const WEIGHED: u64 = 10_000;
 /// Members of one job.
 const MEMBERS: u64 = 25;
 
@@ -69,8 +71,9 @@ pub fn jobs(spec: &KernelSpec) -> Vec<(String, Members)> {
     for &width in &spec.widths {
         // Members that were trained are not made linear again: the two means must be independent.
         let cheap = spec.members + CHEAP * spec.members;
+        let weighed = if spec.members > 0 { WEIGHED.max(CHEAP * spec.members) } else { 0 };
         let kinds = [
-            (What::Posterior, 0, CHEAP * spec.members, CHEAP * MEMBERS),
+            (What::Posterior, 0, weighed, 2 * CHEAP * MEMBERS),
             (What::Linear, spec.members, cheap, CHEAP * MEMBERS),
             (What::Trained, 0, spec.members, MEMBERS),
         ];
