@@ -43,7 +43,10 @@ const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
     ("crates/carnot-lab/src/store/", "runs are files"),
     ("crates/carnot-lab/src/spec/", "settings and networks are read from files"),
-    ("crates/carnot-lab/src/experiments/kernel/", "kernels are kept as files, and read back when they do not fit into memory"),
+    (
+        "crates/carnot-lab/src/experiments/kernel/",
+        "kernels are kept as files, and read back when they do not fit into memory",
+    ),
     ("crates/carnot-lab/src/memory.rs", "what is free is told by files of the system"),
     ("crates/carnot-lab/src/jobs/worker.rs", "a job is a file, so that a cluster can carry it"),
 ];
