@@ -208,10 +208,10 @@ fn kernels() {
         (&["64-8-10", "--data", "digits", "--save", "k.png"], "config/", ".npy"),
         (&["64-8-10", "--data", "digits", "--save", "no/such/k.npy"], "output/refused", "no/such"),
         (&["64-8-10", "--data", "digits", "--parametrization", "ntkk"], "config/wrong-value", "\"ntk\""),
-        (&["64-8-9", "--data", "digits", "--members", "1"], "train/outputs", "10"),
+        (&["64-8-9", "--data", "digits", "--members", "1"], "data/outputs", "10"),
         (&["64-8-10", "--data", "digits", "--select", "--activations", "tahn"], "", "tanh"),
-        (&["64-8x60-10", "--activation", "z^2", "--c-w", "9", "--data", "digits"], "kernel/", "dense"),
-        (&["2-4-2", "--data", "two.csv", "--test-data", "three.csv"], "data/missing", "two.csv"),
+        (&["64-8x60-10", "--activation", "z^2", "--c-w", "9", "--data", "digits"], "kernel/", "act"),
+        (&["2-4-2", "--data", "two.csv", "--test-data", "three.csv"], "data/missing", "three.csv"),
     ];
     for (arguments, code, place) in rows {
         let output = carnot(folder.path(), &[&["kernel"], *arguments].concat());
