@@ -211,7 +211,7 @@ fn kernels() {
         (&["64-8-9", "--data", "digits", "--members", "1"], "data/outputs", "10"),
         (&["64-8-10", "--data", "digits", "--select", "--activations", "tahn"], "", "tanh"),
         (&["64-8x60-10", "--activation", "z^2", "--c-w", "9", "--data", "digits"], "kernel/", "act"),
-        (&["2-4-2", "--data", "two.csv", "--test-data", "three.csv"], "data/missing", "three.csv"),
+        (&["3-4-2", "--data", "two.csv", "--test-data", "three.csv"], "data/missing", "three.csv"),
     ];
     for (arguments, code, place) in rows {
         let output = carnot(folder.path(), &[&["kernel"], *arguments].concat());
