@@ -192,11 +192,11 @@ fn differentials_of_relu_are_the_limit_of_smooth_ones() {
     };
     let sharp = of("relu");
     // The rounded corner has σ(0) of the order of its width, so errors fall linearly with it: two widths extrapolate.
-    let (wide, narrow) = (of("(z + sqrt(z^2 + 0.01)) / 2"), of("(z + sqrt(z^2 + 0.0025)) / 2"));
+    let (wide, narrow) = (of("(z + sqrt(z^2 + 0.09)) / 2"), of("(z + sqrt(z^2 + 0.0225)) / 2"));
     let largest = sharp.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     for k in 0..sharp.len() {
         let limit = 2.0 * narrow[k] - wide[k];
-        assert!((limit - sharp[k]).abs() < 0.01 * largest, "component {k}: {limit}, {}", sharp[k]);
+        assert!((limit - sharp[k]).abs() < 0.03 * largest, "component {k}: {limit}, {}", sharp[k]);
     }
     assert!(sharp[..16].iter().any(|p| p.abs() > 0.01 * largest), "P is not zero between inputs");
 }
