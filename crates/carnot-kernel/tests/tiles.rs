@@ -40,6 +40,9 @@ fn same_rows(file: &mut KernelFile, whole: &Matrices, tangent_of_whole: bool) {
     for start in (0..whole.rows).step_by(500) {
         let end = whole.rows.min(start + 500);
         let rows = file.rows(start..end).unwrap();
+        let mut read = vec![f64::NAN; (end - start) * whole.columns];
+        file.read_rows(start..end, true, &mut read).unwrap();
+        assert_eq!(read, rows.tangent.clone().unwrap_or_else(|| rows.kernel.clone()).into_f64());
         let from = if tangent_of_whole { whole.tangent.as_ref().unwrap() } else { &whole.kernel };
         assert_eq!(rows.kernel, slice(from, start * n..end * n), "rows {start}..{end}");
         if let Some(tangent) = rows.tangent {

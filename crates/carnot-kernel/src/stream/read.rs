@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Headers are shorter than this.
 const HEADER: u64 = 4096;
+/// Bytes read in one go: they stay in the second-level cache until they are numbers.
+const BUFFER: usize = 1 << 18;
 
 /// A kernel on disk, of which only the rows asked for are in memory.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct KernelFile {
     path: PathBuf,
     kernel: Place,
     tangent: Option<Place>,
+    buffer: Vec<u8>,
 }
 
 impl KernelFile {
@@ -43,7 +46,7 @@ impl KernelFile {
         if length < tangent.unwrap_or(kernel).end() {
             return Err(fail(&Error::new(ErrorKind::UnexpectedEof, "the file ends before the matrix does")));
         }
-        Ok(KernelFile { file, path: path.to_path_buf(), kernel, tangent })
+        Ok(KernelFile { file, path: path.to_path_buf(), kernel, tangent, buffer: Vec::new() })
     }
 
     /// Rows and columns.
@@ -66,6 +69,32 @@ impl KernelFile {
         Ok(Matrices { rows: range.len(), columns: self.kernel.columns, kernel, tangent })
     }
 
+    /// Some rows of K, or of Θ where `tangent` is set and the file holds both, as f64 into `out`, `[rows, columns]`, with no
+    /// other memory than a small buffer: for those who read a kernel many times.
+    ///
+    /// # Errors
+    /// [`KernelError::File`] when reading fails.
+    ///
+    /// # Panics
+    /// When the range goes beyond the rows, or `out` has another size.
+    pub fn read_rows(&mut self, range: Range<usize>, tangent: bool, out: &mut [f64]) -> Result<(), KernelError> {
+        let place = self.tangent.filter(|_| tangent).unwrap_or(self.kernel);
+        assert!(range.end <= place.rows, "{range:?} of {} rows", place.rows);
+        assert_eq!(out.len(), range.len() * place.columns, "room for {range:?} of {} columns", place.columns);
+        self.buffer.resize(BUFFER, 0);
+        let start = self.file.seek(SeekFrom::Start(place.at(range.start, 0)));
+        start.map_err(|error| told(&self.path, &error))?;
+        for part in out.chunks_mut(BUFFER / place.size()) {
+            let bytes = &mut self.buffer[..part.len() * place.size()];
+            self.file.read_exact(bytes).map_err(|error| told(&self.path, &error))?;
+            match place.precision {
+                Precision::F32 => convert(bytes, part, |bytes| f64::from(f32::from_le_bytes(bytes))),
+                Precision::F64 => convert(bytes, part, f64::from_le_bytes),
+            }
+        }
+        Ok(())
+    }
+
     fn read(&mut self, place: Place, range: &Range<usize>) -> Result<Values, KernelError> {
         let mut bytes = vec![0; range.len() * place.columns * place.size()];
         let start = self.file.seek(SeekFrom::Start(place.at(range.start, 0)));
@@ -79,4 +108,9 @@ impl KernelFile {
 
 fn numbers<const SIZE: usize, T>(bytes: &[u8], number: fn([u8; SIZE]) -> T) -> Vec<T> {
     bytes.chunks_exact(SIZE).map(|chunk| number(chunk.try_into().expect("chunks of that size"))).collect()
+}
+
+fn convert<const SIZE: usize>(bytes: &[u8], out: &mut [f64], number: impl Fn([u8; SIZE]) -> f64) {
+    let (chunks, _) = bytes.as_chunks::<SIZE>();
+    out.iter_mut().zip(chunks).for_each(|(x, chunk)| *x = number(*chunk));
 }

@@ -81,16 +81,9 @@ impl KernelOperator for OnDisk {
     fn read_rows(&self, rows: Range<usize>, out: &mut [f64]) -> Result<(), TheoryError> {
         let (from, to) = (rows.start, rows.end);
         let mut file = self.file.lock().expect("nobody panics while holding this lock");
-        let read = file
-            .rows(rows)
-            .map_err(|error| KernelFault::Unreadable { from, to, reason: error.to_string() })?;
         // In a file of both matrices the second is Θ; a file of one holds what its name says.
-        let values = match (self.is_tangent, read.tangent) {
-            (true, Some(tangent)) => tangent,
-            _ => read.kernel,
-        };
-        out.copy_from_slice(&values.into_f64());
-        Ok(())
+        let read = file.read_rows(rows, self.is_tangent, out);
+        Ok(read.map_err(|error| KernelFault::Unreadable { from, to, reason: error.to_string() })?)
     }
 }
 
