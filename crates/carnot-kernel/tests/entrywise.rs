@@ -110,6 +110,45 @@ fn every_kind_of_step_agrees_with_the_rules_of_the_layers() {
     }
 }
 
+/// Nearly orthogonal samples need few terms of an expansion, in whole vectors without filling: each entry against quadrature.
+#[test]
+fn small_correlations_are_as_exact_as_was_asked() {
+    const SAMPLES: usize = 32;
+    const WIDTH: usize = 200;
+    let data = random(SAMPLES * WIDTH, 3);
+    let row = |i: usize| &data[i * WIDTH..(i + 1) * WIDTH];
+    let covariance = |i: usize, j: usize| {
+        2.25 * row(i).iter().zip(row(j)).map(|(x, y)| x * y).sum::<f64>() / WIDTH as f64 + 0.01
+    };
+    for activation in ["tanh", "silu", "sigmoid", "sin", "arctan", "0.5 * tanh(2 * z) + z^2 / 9"] {
+        let formula = carnot_net::activation::Activation::parse(activation).unwrap().formula;
+        let mut exact = Vec::new();
+        for (i, j) in [(0, 1), (0, 31), (5, 9), (13, 14), (30, 31)] {
+            let (a, b, c) = (covariance(i, i), covariance(j, j), covariance(i, j));
+            let [value, slope] = carnot_math::gauss::pair_average(a, b, a + b - 2.0 * c, &[], |x, y| {
+                let (x, y) = (formula.jet(x), formula.jet(y));
+                [x[0] * y[0], x[1] * y[1]]
+            });
+            let kernel = 2.25 * value + 0.01;
+            exact.push((i, j, kernel, 1.3 * value + 0.4 + 2.25 * slope * (1.3 / 2.25 * (c - 0.01) + 0.4)));
+        }
+        for tolerance in [1e-3, 1e-6, 1e-9, 1e-12] {
+            let layers = format!("{{ dense = 9 }}, {{ act = '{activation}' }}, {{ dense = 1 }}");
+            let options = Options { tolerance, ..Options::default() };
+            let engine = engine(&layers, &format!("[{WIDTH}]"), (2.25, 0.01), options);
+            let made = engine.gram(Inputs { data: &data, samples: SAMPLES }).unwrap();
+            let (kernel, tangent) = (made.kernel.into_f64(), made.tangent.unwrap().into_f64());
+            for (i, j, k, theta) in &exact {
+                let at = i * SAMPLES + j;
+                let scale = [kernel[i * SAMPLES + i], tangent[i * SAMPLES + i]];
+                let off = [(kernel[at] - k).abs() / scale[0], (tangent[at] - theta).abs() / scale[1]];
+                let within = tolerance.max(3e-14);
+                assert!(off.iter().all(|off| *off < within), "{activation}, {tolerance:e}, {i} {j}: {off:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn dropout_that_acts_changes_the_diagonal_only() {
     let options = Options { mode: carnot_net::tape::Mode::Train, ..Options::default() };

@@ -196,10 +196,16 @@ pub(crate) fn terms_needed(shares: [&[f64]; 2], parity: Parity, cosine: f64, par
     if cosine >= 1.0 || most == 0 {
         return most.saturating_sub(1);
     }
+    if cosine <= 0.0 {
+        return 0;
+    }
     let share = |m: usize| (shares[0][m] * shares[1][m]).sqrt();
     let (step, mut left) = (if parity == Parity::Neither { cosine } else { cosine * cosine }, 0.0);
-    let mut power = cosine.powi(parity.order(most - 1) as i32);
-    for m in (1..most).rev() {
+    // Powers below e^-600 add nothing, and a power that has fallen to zero would never rise again.
+    let felt = 1 + (600.0 / -step.ln()) as usize;
+    let last = most.min(felt) - 1;
+    let mut power = cosine.powi(parity.order(last) as i32);
+    for m in (1..=last).rev() {
         left += share(m) * power;
         if left > part {
             return m;

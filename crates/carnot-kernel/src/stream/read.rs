@@ -77,7 +77,12 @@ impl KernelFile {
     ///
     /// # Panics
     /// When the range goes beyond the rows, or `out` has another size.
-    pub fn read_rows(&mut self, range: Range<usize>, tangent: bool, out: &mut [f64]) -> Result<(), KernelError> {
+    pub fn read_rows(
+        &mut self,
+        range: Range<usize>,
+        tangent: bool,
+        out: &mut [f64],
+    ) -> Result<(), KernelError> {
         let place = self.tangent.filter(|_| tangent).unwrap_or(self.kernel);
         assert!(range.end <= place.rows, "{range:?} of {} rows", place.rows);
         assert_eq!(out.len(), range.len() * place.columns, "room for {range:?} of {} columns", place.columns);
