@@ -7,6 +7,7 @@ pub mod closed;
 mod gelu;
 mod geometry;
 mod monomial;
+pub mod piecewise;
 pub mod recognise;
 pub mod table;
 

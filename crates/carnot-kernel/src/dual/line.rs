@@ -4,10 +4,11 @@ use super::closed::{Bent, Erf, Gelu, Sign, SquaredRelu, Step};
 use super::number::Number;
 use super::pairs::{Form, PairDual, Points};
 use super::rule::{Pass, Rule, Weigh};
-use super::series::{SeriesLine, terms_needed};
+use super::series::{LINE, SeriesLine, terms_needed};
 use super::table::Table;
 use carnot_math::device::wide::widest;
 use carnot_math::gauss;
+use carnot_math::gauss::pieces::Pieces;
 use carnot_net::activation::closed::ClosedForm;
 use carnot_net::error::Unknown;
 
@@ -84,6 +85,7 @@ impl<S: Number> Line<'_, S> {
             Form::Erf => self.careful::<_, 4, TANGENT>(Erf, ClosedForm::Erf, sides, u, w, tangent),
             Form::Gelu => self.careful::<_, 5, TANGENT>(Gelu, ClosedForm::Gelu, sides, u, w, tangent),
             Form::Series(table) => return self.series::<TANGENT>(dual, table, sides, u, w, tangent),
+            Form::Pieces(pieces) => return self.pieces(dual, pieces, sides, u, w, tangent),
             Form::Each => return self.each(dual, sides, u, w, tangent),
         }
         Ok(())
@@ -209,6 +211,50 @@ impl<S: Number> Line<'_, S> {
             (u[j], w[j]) = (one_u[0], one_w[0]);
             if TANGENT {
                 tangent[j] = one[0];
+            }
+        }
+        Ok(())
+    }
+
+    /// In double precision whatever that of the line is: the angle of near points needs it.
+    fn pieces(
+        &self,
+        dual: &PairDual,
+        pieces: &Pieces,
+        sides: (&Side<S>, &Side<S>),
+        u: &mut [S],
+        w: &mut [S],
+        tangent: &mut [S],
+    ) -> Result<(), Unknown> {
+        let (rows, columns) = sides;
+        let n = u.len().min(columns.points.variance.len() - self.first);
+        let row: Vec<f64> = rows.points.double.iter().map(|column| column[self.row]).collect();
+        let constants: Vec<&[f64]> =
+            columns.points.double.iter().map(|column| &column[self.first..self.first + n]).collect();
+        let (mut wide_u, mut wide_w, mut slope) = ([0.0; LINE], [0.0; LINE], [0.0; LINE]);
+        for j in 0..n {
+            (wide_u[j], wide_w[j]) = (u[j].to_f64(), w[j].to_f64());
+        }
+        pieces.line(&row, &constants, &mut wide_u[..n], &mut wide_w[..n], &mut slope[..n]);
+        let holds = |points: &Points, at: usize| pieces.holds_at(points.variance[at]);
+        for j in 0..n {
+            if !(holds(rows.points, self.row) && holds(columns.points, self.first + j)) {
+                let (ends, one) = (j..j + 1, if tangent.is_empty() { 0..0 } else { j..j + 1 });
+                let alone =
+                    Line { first: self.first + j, weigh: self.weigh.map(|weigh| weigh.from(j)), ..*self };
+                alone.each(dual, sides, &mut u[ends.clone()], &mut w[ends], &mut tangent[one])?;
+                continue;
+            }
+            let (after_u, after_w) = (S::from_f64(wide_u[j]), S::from_f64(wide_w[j]));
+            let slope = S::from_f64(slope[j]);
+            let before = tangent.get(j).copied().unwrap_or(S::ZERO);
+            let after = match &self.weigh {
+                None => (after_u, after_w, slope * before),
+                Some(weigh) => weigh.at::<false, true>(j, after_u, after_w, slope, before),
+            };
+            (u[j], w[j]) = (after.0, after.1);
+            if let Some(tangent) = tangent.get_mut(j) {
+                *tangent = after.2;
             }
         }
         Ok(())

@@ -4,9 +4,11 @@ use super::line::{Line, Side};
 use super::number::Number;
 use super::series::{FIRST, LINE, Parity};
 use super::table::{Table, constants};
+use carnot_math::gauss::pieces::Pieces;
 use carnot_math::scalar::Scalar;
 use carnot_net::activation::Activation;
 use carnot_net::activation::closed::ClosedForm;
+use carnot_net::activation::piecewise;
 use carnot_net::activation::recognise::Wrapped;
 use carnot_net::dual::Dual;
 use carnot_net::error::Unknown;
@@ -84,6 +86,8 @@ pub(crate) enum Form {
     Erf,
     Gelu,
     Series(Arc<Table>),
+    /// Lines, parabolas and exponentials between kinks.
+    Pieces(Arc<Pieces>),
     /// Each pair by itself: closed form or quadrature.
     Each,
 }
@@ -119,9 +123,19 @@ impl PairDual {
                 ClosedForm::Gelu => (wrapped, Form::Gelu),
                 _ => (whole, table()),
             },
-            None => (whole, table()),
+            None => match piecewise::pieces(&activation.formula) {
+                Some(pieces) => (whole, Form::Pieces(Arc::new(pieces))),
+                None => (whole, table()),
+            },
         };
         PairDual { activation: activation.clone(), wrapped, form, kinks }
+    }
+
+    /// The same activation by expansion, where it is now by pieces: for exponentials steeper than those hold.
+    pub(crate) fn by_table(&self, tolerance: f64) -> Option<PairDual> {
+        let is_pieces = matches!(self.form, Form::Pieces(_));
+        let table = || Form::Series(Arc::new(Table::new(&self.activation, tolerance)));
+        is_pieces.then(|| PairDual { form: table(), ..self.clone() })
     }
 
     /// The same activation with each pair averaged by itself: slow, and right wherever an average exists.
@@ -136,6 +150,7 @@ impl PairDual {
     pub fn points(&self, variances: &[f64]) -> Result<Points, Unknown> {
         match &self.form {
             Form::Series(table) => table_points(table, variances),
+            Form::Pieces(pieces) => self.pieces_points(pieces, variances),
             Form::Each => {
                 let all = Dual::of(&self.activation).single_averages(variances)?;
                 Ok(gather(variances, &all, [variances.to_vec(), all.iter().map(|s| s[1]).collect()], vec![]))
@@ -168,6 +183,28 @@ impl PairDual {
         let constants: Vec<Vec<f64>> =
             inside.iter().zip(&squares).map(|(k, s)| self.constants(*k, *s)).collect();
         Ok(gather(variances, &all, [inside, squares], constants))
+    }
+
+    /// Where an exponential is too steep for its pieces, points say so by an error that no tolerance allows.
+    fn pieces_points(&self, pieces: &Pieces, variances: &[f64]) -> Result<Points, Unknown> {
+        let own = self.activation.formula.jet(0.0)[1];
+        let mut all = Vec::new();
+        let mut rows = Vec::new();
+        let mut error = 0.0;
+        for variance in variances {
+            let single = pieces.single(*variance, own);
+            if !(single.square.is_finite() && single.slope_square.is_finite()) {
+                let (activation, variance) = (self.activation.name.clone(), *variance);
+                return Err(Unknown::Average { activation, variance });
+            }
+            if !pieces.holds_at(*variance) {
+                error = f64::INFINITY;
+            }
+            rows.push(pieces.constants(*variance, &single));
+            all.push([single.mean, single.square, single.slope_square]);
+        }
+        let squares = all.iter().map(|s: &[f64; 3]| s[1]).collect();
+        Ok(Points { error, ..gather(variances, &all, [variances.to_vec(), squares], rows) })
     }
 
     /// Constants of one point, in the order that the rule documents.

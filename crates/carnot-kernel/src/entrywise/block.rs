@@ -12,6 +12,7 @@ use crate::dual::series::LINE;
 use crate::error::KernelError;
 use carnot_math::device::wide::{Loop, widest};
 use carnot_math::device::{View, product};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Rows that go through a step together: the step's constants are then read from the cache.
@@ -195,7 +196,7 @@ impl<S: Number> Pairs<'_, S> {
                         let line = Line { row, first, weigh };
                         let n = if matches!(dual.form, Form::Each) { n } else { padded };
                         let (u, w, t) = lines.at(row - rows.start, n, tangent);
-                        let done = line.activate(dual, sides, u, w, t);
+                        let done = line.activate(&dual, sides, u, w, t);
                         done.map_err(|why| KernelError::NotKnown { layer: steps[at].layer.clone(), why })?;
                     }
                     at += usize::from(next.is_some());
@@ -302,7 +303,13 @@ impl<'a, S: Number> Weights<'a, S> {
     }
 }
 
-/// The way that serves both sides: one by one as soon as one side needs it.
-fn common<'a>(a: &'a PairDual, b: &'a PairDual) -> &'a PairDual {
-    if matches!(a.form, Form::Each) { a } else { b }
+/// The way that serves both sides: one by one as soon as one side needs it, or both go different ways.
+fn common<'a>(a: &'a PairDual, b: &'a PairDual) -> Cow<'a, PairDual> {
+    let differ = matches!(a.form, Form::Pieces(_)) != matches!(b.form, Form::Pieces(_));
+    match (&a.form, &b.form) {
+        (Form::Each, _) => Cow::Borrowed(a),
+        (_, Form::Each) => Cow::Borrowed(b),
+        _ if differ => Cow::Owned(a.one_by_one()),
+        _ => Cow::Borrowed(b),
+    }
 }

@@ -142,6 +142,12 @@ fn activate(
 ) -> Result<(PairDual, Points), carnot_net::error::Unknown> {
     let mut dual = dual.clone();
     let mut points = dual.points(&state.variance)?;
+    if points.error > tolerance
+        && let Some(table) = dual.by_table(tolerance)
+    {
+        dual = table;
+        points = dual.points(&state.variance)?;
+    }
     if points.error > tolerance {
         dual = dual.one_by_one();
         points = dual.points(&state.variance)?;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// Orders that the composite rules use.
-pub(super) const ORDERS: [usize; 4] = [16, 20, 30, 40];
+pub(super) const ORDERS: [usize; 10] = [12, 16, 20, 24, 30, 32, 40, 48, 64, 80];
 
 /// Nodes and weights of one order, computed once.
 ///

@@ -17,6 +17,7 @@ pub mod hermite;
 mod legendre;
 mod pair;
 mod panels;
+pub mod pieces;
 mod smooth;
 
 pub use average::{Average, Rule, average, rule};
@@ -29,7 +30,7 @@ pub use smooth::{MAX_ORDER, smooth_rule};
 /// Nodes and weights of Gauss–Legendre on [−1, 1], ascending, for plain integrals over a panel.
 ///
 /// # Panics
-/// Unless `points` is 16, 20, 30 or 40.
+/// Unless `points` is 12, 16, 20, 24, 30, 32, 40, 48, 64 or 80.
 pub fn legendre(points: usize) -> &'static [(f64, f64)] {
     legendre::table(points)
 }
