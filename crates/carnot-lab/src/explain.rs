@@ -34,42 +34,59 @@ pub struct CheckPage {
     pub ignore: &'static str,
 }
 
-/// What is known about a word.
+/// What is known about a word; all of it, when it is the name of several things.
 ///
 /// # Errors
 /// [`LabError::UnknownWord`] with the nearest word.
 pub fn explain(word: &str) -> Result<Report, LabError> {
+    let mut meanings = meanings(word);
+    match meanings.len() {
+        0 => {
+            let words = words();
+            let known: Vec<&str> = words.iter().map(String::as_str).collect();
+            Err(LabError::UnknownWord { word: word.into(), nearest: nearest(word.trim(), &known) })
+        }
+        1 => Ok(meanings.remove(0)),
+        _ => Ok(together(word.trim(), meanings)),
+    }
+}
+
+/// Every page about that word; a setting only where it is the name of nothing else.
+fn meanings(word: &str) -> Vec<Report> {
     let lower = word.trim().to_lowercase();
     let is = |known: &str| known.to_lowercase() == lower;
-    if let Some(page) = PAGES.iter().find(|page| is(page.code) || is(page.name)) {
-        return Ok(check(page));
+    let mut all = Vec::new();
+    all.extend(PAGES.iter().copied().find(|page| is(page.code) || is(page.name)).map(check));
+    let is_entry = |entry: &&Entry| is(entry.name) || entry.symbol == word.trim() || is(entry.title);
+    all.extend(ENTRIES.iter().find(is_entry).map(symbol));
+    all.extend(VERBS.iter().find(|verb| is(verb.verb())).map(|verb| command(*verb)));
+    let is_row = |row: &&Row| is(row.name) || row.aliases.iter().any(|alias| is(alias));
+    all.extend(ACTIVATIONS.iter().find(is_row).map(activation));
+    all.extend(DATA.iter().find(|row| is(row.name)).map(|row| {
+        said(row.name, "data set", &[("is", row.doc.to_string()), ("use", format!("--data {}", row.name))])
+    }));
+    if all.is_empty() {
+        let page = |(verb, key): (&str, Key)| said(&key.name, &format!("setting of {verb}"), &lines_of(&key));
+        all.extend(setting(&lower).map(page));
     }
-    if let Some(entry) =
-        ENTRIES.iter().find(|entry| is(entry.name) || entry.symbol == word.trim() || is(entry.title))
-    {
-        return Ok(symbol(entry));
+    all
+}
+
+/// Several pages under one word: each begins with what kind of thing it is about.
+fn together(word: &str, meanings: Vec<Report>) -> Report {
+    let kinds: Vec<String> = meanings.iter().map(|page| page.subject.clone()).collect();
+    let mut report = said(word, &kinds.join(" and "), &[]);
+    for page in meanings {
+        let name = page.headline.map(|headline| headline.text).filter(|name| *name != word);
+        for (at, mut line) in page.summary.into_iter().enumerate() {
+            if at == 0 {
+                line.label = page.subject.clone();
+                line.text = name.iter().map(|name| format!("{name}: ")).collect::<String>() + &line.text;
+            }
+            report.summary.push(line);
+        }
     }
-    if let Some(verb) = VERBS.iter().find(|verb| is(verb.verb())) {
-        return Ok(command(*verb));
-    }
-    if let Some(row) =
-        ACTIVATIONS.iter().find(|row| is(row.name) || row.aliases.iter().any(|alias| is(alias)))
-    {
-        return Ok(activation(row));
-    }
-    if let Some(row) = DATA.iter().find(|row| is(row.name)) {
-        return Ok(said(
-            row.name,
-            "data set",
-            &[("is", row.doc.to_string()), ("use", format!("--data {}", row.name))],
-        ));
-    }
-    if let Some((verb, key)) = setting(&lower) {
-        return Ok(said(&key.name, &format!("setting of {verb}"), &lines_of(&key)));
-    }
-    let words = words();
-    let known: Vec<&str> = words.iter().map(String::as_str).collect();
-    Err(LabError::UnknownWord { word: word.into(), nearest: nearest(word.trim(), &known) })
+    report
 }
 
 /// Every word that can be explained, without aliases and settings.
@@ -164,5 +181,25 @@ mod tests {
         }
         let Err(LabError::UnknownWord { nearest, .. }) = explain("chi_perpendiculer") else { panic!() };
         assert_eq!(nearest.as_deref(), Some("chi_perpendicular"));
+    }
+
+    #[test]
+    fn a_symbol_that_is_also_a_command_is_explained_as_both() {
+        let report = explain("kernel").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(report.subject, "symbol and command");
+        let says = |label: &str, part: &str| {
+            report.summary.iter().any(|l| l.label == label && l.text.contains(part))
+        };
+        assert!(
+            says("symbol", "K, signal") && says("command", "Kernels of a network"),
+            "{:?}",
+            report.summary
+        );
+        assert!(says("try", "carnot kernel --help"));
+        // Every command can be found under its word, whatever else that word means.
+        for verb in VERBS {
+            let page = explain(verb.verb()).unwrap_or_else(|error| panic!("{error}"));
+            assert!(page.summary.iter().any(|line| line.text.contains(&format!("carnot {} ", verb.verb()))));
+        }
     }
 }
