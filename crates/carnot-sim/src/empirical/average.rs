@@ -87,30 +87,54 @@ impl KernelPart {
     }
 }
 
+/// Numbers of matrices that wait to be added: 256 MiB. Half of it only matters with many threads.
+const WAITING: usize = 1 << 25;
+
 /// Kernels of the members of one job, in parallel on the current rayon pool; same bits for any number of threads.
 ///
 /// # Errors
 /// [`SimError`] when sizes do not fit.
 pub fn run_job<S: Scalar>(average: &Average, members: Range<u64>) -> Result<KernelPart, SimError> {
+    extend::<S>(average, members, None)
+}
+
+/// [`run_job`], with the members added to a part that is there: no second set of moments is held.
+///
+/// # Errors
+/// [`SimError`] when sizes do not fit, or the part is of other samples.
+pub fn extend<S: Scalar>(
+    average: &Average,
+    members: Range<u64>,
+    part: Option<KernelPart>,
+) -> Result<KernelPart, SimError> {
     initialise::check(average.plan, average.init)?;
-    let mut all: Option<KernelPart> = None;
+    let mut all = part;
     let mut start = members.start;
+    let numbers = |values: &[f64]| values.len() / average.plan.input.len();
+    let entries = numbers(average.first) * numbers(average.second.unwrap_or(average.first));
     // So many members are in memory at once.
-    let wave = 16 * rayon::current_num_threads() as u64;
+    let threads = rayon::current_num_threads();
+    let wave = (WAITING / (2 * entries).max(1)).clamp(threads, 16 * threads) as u64;
     while start < members.end {
         let end = (start + wave).min(members.end);
         let kernels: Result<Vec<_>, SimError> =
             (start..end).into_par_iter().map(|member| of_member::<S>(average, member)).collect();
         for (features, tangent) in kernels? {
             let shape = features.as_ref().or(tangent.as_ref()).map_or((0, 0), |m| (m.rows, m.columns));
+            let empty = |matrix: &Option<Matrix>| {
+                vec![Moments::default(); matrix.as_ref().map_or(0, |m| m.values.len())]
+            };
             let part = all.get_or_insert_with(|| KernelPart {
                 rows: shape.0,
                 columns: shape.1,
-                features: vec![Moments::default(); features.as_ref().map_or(0, |m| m.values.len())],
-                tangent: vec![Moments::default(); tangent.as_ref().map_or(0, |m| m.values.len())],
+                features: empty(&features),
+                tangent: empty(&tangent),
             });
             for (moments, matrix) in [(&mut part.features, features), (&mut part.tangent, tangent)] {
                 let values = matrix.map_or(Vec::new(), |matrix| matrix.values);
+                if values.len() != moments.len() {
+                    return Err(SimError::Parts);
+                }
                 moments.iter_mut().zip(values).for_each(|(m, x)| m.push(x));
             }
         }

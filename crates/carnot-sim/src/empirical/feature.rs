@@ -5,7 +5,7 @@ use crate::error::SimError;
 use carnot_math::device::{View, product_into};
 use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
-use carnot_net::plan::Weights;
+use carnot_net::plan::{Plan, Site, Weights};
 use carnot_net::tape::{Mode, Tape, Watch};
 use rayon::prelude::*;
 
@@ -55,7 +55,19 @@ pub fn features<S: Scalar>(
     Ok(matrix)
 }
 
-/// `[samples, numbers of the site's output]`
+/// The site whose features the last layer with weights reads: what a network has learned to see.
+///
+/// * returns: index in the plan's preorder; none when nothing stands between the input and that layer
+#[must_use]
+pub fn last_hidden(plan: &Plan) -> Option<usize> {
+    fn has_weights(site: &Site) -> bool {
+        site.weighted.is_some() || site.inside.iter().any(has_weights)
+    }
+    let last = plan.sites.iter().rposition(has_weights)?;
+    Some(plan.sites[last.checked_sub(1)?].index)
+}
+
+/// What leaves a site, `[samples, numbers of the site's output]`.
 fn values<S: Scalar>(network: Network<S>, site: usize, inputs: &[f64]) -> Vec<S> {
     let plan = network.plan;
     let weights = Weights { data: network.parameters, stride: plan.parameters };

@@ -1,7 +1,8 @@
 //! A block of members that train together on one thread.
 
 use super::Training;
-use super::data::{Answers, Batches, gather_inputs, has_classes, spread};
+use super::data::{Answers, Batches, gather_inputs, spread};
+use super::evaluate;
 use super::history::{History, Point, Score, recorded};
 use crate::initialise::initialise;
 use crate::loss::Total;
@@ -16,9 +17,6 @@ use carnot_net::layers::Layer;
 use carnot_net::plan::Weights;
 use carnot_net::tape::{Mode, Tape, Unwatched};
 use std::ops::Range;
-
-/// Samples that are evaluated at once: enough to fill the matrix product, few enough for the cache.
-const EVALUATED_AT_ONCE: usize = 128;
 
 /// A block of members and everything they need for a step.
 pub(super) struct Block<'a, S> {
@@ -192,27 +190,17 @@ impl<'a, S: Scalar> Block<'a, S> {
         let samples = spread(data.len(), spec.evaluate);
         let mut sums = vec![Total::default(); self.count()];
         (self.tape.mode, self.tape.record) = (Mode::Evaluate, false);
-        for part in samples.chunks(EVALUATED_AT_ONCE) {
+        for part in samples.chunks(evaluate::AT_ONCE) {
             self.answers.gather(data, part);
             // One member at a time: the largest need no more memory here than in a step.
             for (member, sum) in sums.iter_mut().enumerate() {
-                let mut input = self.tape.take(1, part.len(), &plan.input);
-                gather_inputs(data, part, &mut input.data);
                 let own = &self.weights[member * plan.parameters..(member + 1) * plan.parameters];
-                let weights = Weights { data: own, stride: plan.parameters };
-                let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
-                let mut scratch = self.tape.take(1, part.len(), &outputs.shape);
-                let total = loss.of(&outputs.data, part.len(), self.answers.wanted(), &mut scratch.data);
+                let total = evaluate::of_part(plan, own, loss, (data, part, &self.answers), &mut self.tape);
                 sum.loss += total.loss;
                 sum.correct += total.correct;
-                self.tape.give(outputs);
-                self.tape.give(scratch);
             }
         }
         (self.tape.mode, self.tape.record) = (Mode::Train, true);
-        let n = samples.len() as f64;
-        let accuracy = |total: &Total| has_classes(data).then_some(total.correct as f64 / n);
-        let finite = |total: &Total| total.loss.is_finite().then_some(total.loss / n);
-        sums.iter().map(|total| Score { loss: finite(total), accuracy: accuracy(total) }).collect()
+        sums.iter().map(|total| evaluate::mean(total, data, samples.len())).collect()
     }
 }

@@ -7,6 +7,7 @@
 
 mod block;
 mod data;
+pub mod evaluate;
 pub mod history;
 pub mod spec;
 
