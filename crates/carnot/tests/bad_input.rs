@@ -198,8 +198,39 @@ fn data() {
 fn kernels() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("two.csv"), b"1,2,0\n3,4,1\n").unwrap();
+    let layers = "layers = [{ dense = 8 }, { act = 'relu' }, { act = 'tanh' }, { dense = 10 }]";
+    fs::write(folder.path().join("unknown.toml"), format!("input = [64]\n{layers}\n")).unwrap();
     let before = names(folder.path());
     let rows: &[(&[&str], &str, &str)] = &[
+        (&["unknown.toml", "--data", "digits"], "kernel/not-known", "--sampled 100"),
+        (&["64-8-10", "--data", "digits", "--drift", "0"], "config/wrong-value", "--drift"),
+        (&["64-8-10", "--data", "digits", "--drift", "ten"], "config/wrong-value", "--drift"),
+        (&["64-8-10", "--data", "digits", "--drift", "10", "--probe", "1"], "config/wrong-value", "--probe"),
+        (
+            &["64-8-10", "--data", "digits", "--drift", "10", "--probe", "5000"],
+            "config/wrong-value",
+            "2 to 1000",
+        ),
+        (&["64-8-10", "--data", "digits", "--drift", "10", "--members", "10001"], "config/", "--members"),
+        (
+            &["64-8-10", "--data", "digits", "--drift", "10", "--select"],
+            "config/wrong-value",
+            "beside --select",
+        ),
+        (&["64-8-9", "--data", "digits", "--drift", "10"], "data/outputs", "10"),
+        (&["64-8-10", "--data", "digits", "--sampled", "1"], "config/wrong-value", "--sampled"),
+        (
+            &["64-8-10", "--data", "digits", "--sampled", "8", "--drift", "1"],
+            "config/wrong-value",
+            "beside --drift",
+        ),
+        (&["64-8-10", "--data", "digits", "--sampled", "8", "--dropout"], "config/wrong-value", "--dropout"),
+        (&["64-8-10", "--data", "digits", "--sampled", "8", "--precision", "-1"], "config/", "--precision"),
+        (
+            &["64-8-10", "--data", "digits", "--sampled", "8", "--memory", "0.01"],
+            "kernel/too-large",
+            "--train",
+        ),
         (&["2-4-2"], "config/missing", "data"),
         (&["64-8-10", "--data", "digits", "--memory", "0.01"], "kernel/too-large", "--train"),
         (&["64-8-10", "--data", "digits", "--memory", "-1"], "config/", "--memory"),

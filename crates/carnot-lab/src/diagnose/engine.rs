@@ -13,7 +13,7 @@ impl Explain for KernelError {
                 "kernel/not-known",
                 problem,
                 "theory has no formula for this layer at infinite width",
-                "another layer, or carnot ensemble, which measures instead",
+                "--sampled 100   estimates the kernels from random networks; or another layer",
             ),
             KernelError::Inputs { width, .. } => told(
                 "kernel/inputs",

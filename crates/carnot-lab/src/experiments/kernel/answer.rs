@@ -12,8 +12,11 @@ pub struct Answer {
     pub test: usize,
     /// Outputs, or classes.
     pub outputs: usize,
-    /// How the kernels were computed: `entrywise`, `spatial` or `general`.
+    /// How the kernels were computed: `entrywise`, `spatial`, `general`, or `sampled` from random networks.
     pub route: String,
+    /// How sure they are, when they were sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
     /// The covariance K: a Bayesian network.
     pub nngp: Side,
     /// The tangent kernel Θ: a trained network.
@@ -193,6 +196,48 @@ pub struct Small {
     pub nngp_test: Vec<Vec<f64>>,
     /// The same of Θ.
     pub ntk_test: Vec<Vec<f64>>,
+    /// Standard errors of the entries of K over the training samples, when they were sampled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nngp_error: Vec<Vec<f64>>,
+    /// The same of Θ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ntk_error: Vec<Vec<f64>>,
+}
+
+/// How sure kernels are that were estimated from random networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// Networks that were averaged.
+    pub members: u64,
+    /// Most that were allowed.
+    pub most: u64,
+    /// Relative error at which sampling stops; 0 for never.
+    pub precision: f64,
+    /// Root of the summed squared standard errors of all entries of K over its norm.
+    pub kernel_error: f64,
+    /// The same of Θ.
+    pub tangent_error: f64,
+    /// K and Θ against infinite width, where it is known.
+    pub against: Option<[Against; 2]>,
+    /// Why it is not known.
+    pub no_theory: Option<String>,
+}
+
+/// A sampled kernel against theory at infinite width, on a few samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// Samples.
+    pub samples: usize,
+    /// Pairs of samples whose entry has an error.
+    pub pairs: usize,
+    /// Largest distance of an entry from theory in its standard errors.
+    pub largest_z: Option<f64>,
+    /// Root mean square of these distances: about 1 when nothing but chance differs.
+    pub root_mean_square_z: Option<f64>,
+    /// Norm of the difference over the norm of theory.
+    pub difference: f64,
+    /// The same as chance alone would have it.
+    pub noise: f64,
 }
 
 /// Most samples for which matrices and predictions stand in the report.

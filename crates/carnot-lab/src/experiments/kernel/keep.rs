@@ -3,44 +3,47 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use carnot_kernel::{Matrices, Values};
+use carnot_kernel::Values;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::KernelSpec;
 use crate::error::LabError;
 
-/// The files that a specification asks for: K and Θ apart as NPY, together as safetensors.
+/// What is kept: K and Θ, and their standard errors when they are sampled.
+fn names(spec: &KernelSpec) -> &'static [&'static str] {
+    if spec.sampled > 0 { &["kernel", "tangent", "kernel-error", "tangent-error"] } else { &["kernel", "tangent"] }
+}
+
+/// The files that a specification asks for: matrices apart as NPY, together as safetensors.
 pub fn files(spec: &KernelSpec) -> Vec<PathBuf> {
     let Some(path) = &spec.save else { return Vec::new() };
     match path.strip_suffix(".npy") {
-        Some(stem) => ["kernel", "tangent"].map(|name| PathBuf::from(format!("{stem}-{name}.npy"))).to_vec(),
+        Some(stem) => names(spec).iter().map(|name| PathBuf::from(format!("{stem}-{name}.npy"))).collect(),
         None => vec![PathBuf::from(path)],
     }
 }
 
-/// Writes them; returns their paths.
+/// Writes K, Θ and, when they are sampled, their standard errors; returns the paths.
 ///
 /// # Errors
 /// [`LabError::Output`].
-pub fn keep(spec: &KernelSpec, matrices: &Matrices) -> Result<Vec<String>, LabError> {
+pub fn keep(spec: &KernelSpec, matrices: &[&Values], shape: [usize; 2]) -> Result<Vec<String>, LabError> {
     let paths = files(spec);
-    let tangent = matrices.tangent.as_ref().expect("it was asked for");
-    let both = [("kernel", &matrices.kernel), ("tangent", tangent)];
-    let shape = vec![matrices.rows, matrices.columns];
+    let named = names(spec).iter().zip(matrices);
     match &paths[..] {
         [] => {}
         [one] => {
-            let bytes = both.map(|(name, values)| (name, little_endian(values)));
-            let kind = if matches!(matrices.kernel, Values::F32(_)) { Dtype::F32 } else { Dtype::F64 };
+            let bytes: Vec<_> = named.map(|(name, values)| (name, little_endian(values))).collect();
+            let kind = if matches!(matrices[0], Values::F32(_)) { Dtype::F32 } else { Dtype::F64 };
             let mut views = Vec::new();
             for (name, bytes) in &bytes {
-                let view = TensorView::new(kind, shape.clone(), bytes).map_err(|error| refused(one, error))?;
+                let view = TensorView::new(kind, shape.to_vec(), bytes).map_err(|error| refused(one, error))?;
                 views.push((name.to_string(), view));
             }
             write(one, &serialize(views, None).map_err(|error| refused(one, error))?)?;
         }
         several => {
-            for (path, (_, values)) in several.iter().zip(both) {
+            for (path, (_, values)) in several.iter().zip(named) {
                 write(path, &npy(values, &shape))?;
             }
         }

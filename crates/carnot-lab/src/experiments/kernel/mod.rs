@@ -2,10 +2,14 @@
 
 mod answer;
 mod data;
+mod drift;
+mod effort;
 mod finite;
 mod keep;
 mod large;
+mod matrices;
 mod networks;
+mod sampled;
 mod score;
 mod select;
 mod work;
@@ -33,9 +37,11 @@ use select::Candidate;
 /// The covariance K of the outputs over random networks (NNGP) and the tangent kernel Θ (NTK) are computed on the data in
 /// the limit of infinite width. From them follow the Bayesian posterior with its evidence, the result of gradient descent
 /// at any time, the error left out of each sample, the largest stable rate, and how well the kernel is aligned with the
-/// labels. With --members, real networks of the widths given are trained beside it. With --widths, a few samples are put
-/// to networks of these widths, and theory to order 1/n is held against them. With --select, depths, activations and
-/// variances are compared by evidence and leave-one-out before any training.
+/// labels. With --members, real networks of the widths given are trained beside it. With --drift, the kernels of real
+/// networks are watched while they learn. With --sampled, K and Θ are estimated from random networks of the widths given,
+/// which needs no theory. With --widths, a few samples are put to networks of these widths, and theory to order 1/n is held
+/// against them. With --select, depths, activations and variances are compared by evidence and leave-one-out before any
+/// training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct KernelSpec {
@@ -76,6 +82,15 @@ pub struct KernelSpec {
     pub memory: Option<f64>,
     /// Real networks that are trained beside the theory, in the widths of NETWORK; 0 trains none.
     pub members: u64,
+    /// Steps of training at which the kernels of real networks are compared with those at their start: 10,100,1000. Four
+    /// networks unless --members says otherwise, trained up to the last of these steps.
+    pub drift: Vec<u64>,
+    /// Training samples on which --drift measures kernels, a class-balanced part; at most 1000.
+    pub probe: usize,
+    /// Random networks from which K and Θ are estimated instead of taken from theory, at most so many; 0 for theory.
+    pub sampled: u64,
+    /// Relative error of both kernels at which --sampled stops, after 32 networks at the earliest; 0 draws them all.
+    pub precision: f64,
     /// Widths of the hidden layers at which theory at finite width is held against real networks, on at most 12 samples.
     pub widths: Vec<usize>,
     /// Steps for which they are trained.
@@ -136,6 +151,10 @@ impl Default for KernelSpec {
             save: None,
             memory: None,
             members: 0,
+            drift: Vec::new(),
+            probe: 200,
+            sampled: 0,
+            precision: 0.01,
             widths: Vec::new(),
             steps: 1000,
             batch: 100,
@@ -159,6 +178,47 @@ enum Task {
     Rate(Candidate),
     Train { member: u64 },
     Finite { members: finite::Members },
+    Limit,
+    Drift { member: u64 },
+}
+
+/// Name of the job that asks theory beside networks that are watched.
+const LIMIT: &str = "infinite width";
+/// Members that are watched when nobody says how many: the fewest whose error means something.
+const WATCHED: u64 = 4;
+
+/// The answers that replace the usual report, of which one can be asked for at a time.
+///
+/// # Errors
+/// [`LabError::OutOfRange`].
+fn one_question(spec: &KernelSpec) -> Result<(), LabError> {
+    let list = |all: &[u64]| all.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    let widths: Vec<u64> = spec.widths.iter().map(|&width| width as u64).collect();
+    let all = [
+        ("select", spec.select, String::new(), ""),
+        ("widths", !widths.is_empty(), list(&widths), "empty"),
+        ("drift", !spec.drift.is_empty(), list(&spec.drift), "empty"),
+        ("sampled", spec.sampled > 0, spec.sampled.to_string(), "0"),
+    ];
+    let mut asked = all.iter().filter(|(_, is_asked, ..)| *is_asked);
+    let (Some((first, ..)), Some((key, _, value, off))) = (asked.next(), asked.next()) else { return Ok(()) };
+    within(key, value, false, &format!("{off} beside --{first}, which is another question"))
+}
+
+/// What `--drift` and `--sampled` take.
+///
+/// # Errors
+/// [`LabError::OutOfRange`].
+fn measured(spec: &KernelSpec) -> Result<(), LabError> {
+    let far = spec.drift.iter().find(|step| !(1..=10_000_000).contains(*step));
+    far.map_or(Ok(()), |step| within("drift", step, false, "steps from 1 to 10000000"))?;
+    within("drift", format!("{} steps", spec.drift.len()), spec.drift.len() <= 100, "at most 100 steps")?;
+    let probe = drift::measure::MOST;
+    within("probe", spec.probe, (2..=probe).contains(&spec.probe), &format!("2 to {probe}"))?;
+    within("sampled", spec.sampled, spec.sampled != 1 && spec.sampled <= 1_000_000, "2 to 1000000, or 0 for theory")?;
+    within("precision", spec.precision, (0.0..1.0).contains(&spec.precision), "0 to 1")?;
+    let is_odd = spec.dropout && spec.sampled > 0;
+    within("dropout", spec.dropout, !is_odd, "left out with --sampled, which reads networks with dropout off")
 }
 
 impl Experiment for Kernel {
@@ -197,6 +257,13 @@ impl Experiment for Kernel {
         let deep = spec.depths.iter().find(|depth| **depth > 10_000);
         deep.map_or(Ok(()), |depth| within("depths", depth, false, "at most 10000"))?;
         let spec = KernelSpec { network: spec.network.resolve()?, ..spec };
+        one_question(&spec)?;
+        measured(&spec)?;
+        let mut drift = spec.drift;
+        drift.sort_unstable();
+        drift.dedup();
+        let members = if spec.members == 0 && !drift.is_empty() { WATCHED } else { spec.members };
+        let spec = KernelSpec { drift, members, ..spec };
         if spec.select && (spec.depths.is_empty() || spec.activations.is_empty()) {
             let key = if spec.depths.is_empty() { "depths" } else { "activations" };
             return Err(LabError::MissingKey { key, verb: "kernel --select" });
@@ -239,6 +306,10 @@ impl Experiment for Kernel {
             let job = |(name, members)| Job::new(name, Task::Finite { members });
             return Ok(finite::jobs(spec).into_iter().map(job).collect());
         }
+        if !spec.drift.is_empty() {
+            let watch = |member| Job::new(format!("network {member}"), Task::Drift { member });
+            return Ok(std::iter::once(Job::new(LIMIT, Task::Limit)).chain((0..spec.members).map(watch)).collect());
+        }
         let train = |member| Job::new(format!("network {member}"), Task::Train { member });
         Ok(std::iter::once(Job::new("kernel", Task::Predict)).chain((0..spec.members).map(train)).collect())
     }
@@ -260,6 +331,8 @@ impl Experiment for Kernel {
             Task::Predict => serde_json::to_value(work::answer(spec, &split, tools)?),
             Task::Rate(candidate) => serde_json::to_value(select::rate(spec, &split, &candidate)?),
             Task::Finite { members } => return finite::measure(spec, &split, members),
+            Task::Limit => serde_json::to_value(drift::measure::limit(spec, &split, tools)?),
+            Task::Drift { member } => serde_json::to_value(drift::measure::member(spec, &split, member, tools)?),
             Task::Train { member } => serde_json::to_value(networks::member(spec, &split, member, tools)?),
         };
         value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
@@ -273,6 +346,14 @@ impl Experiment for Kernel {
         if !spec.widths.is_empty() {
             let plan = Plan::new(spec.network.network())?;
             return finite::report(spec, &data::split(spec, &plan)?, &Self::plan(spec)?, points);
+        }
+        if !spec.drift.is_empty() {
+            let (limit, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.job == LIMIT);
+            let members = rest.into_iter().map(Point::read).collect::<Result<Vec<drift::measure::Member>, _>>()?;
+            return match limit.first() {
+                Some(point) => Ok(drift::write::report(spec, &point.read()?, &members)),
+                None => Ok(Report::new("kernel", &write::subject(spec))),
+            };
         }
         let (kernel, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.job == "kernel");
         let members = rest.into_iter().map(Point::read).collect::<Result<Vec<networks::Trained>, _>>()?;

@@ -3,7 +3,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use carnot_kernel::KernelError;
 use carnot_math::stats::{Estimate, Moments};
+use carnot_net::hyper::{LayerInit, LayerRate};
 use carnot_net::plan::Plan;
 use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
@@ -12,7 +14,7 @@ use carnot_sim::train::{Training, train};
 use serde::{Deserialize, Serialize};
 
 use super::data::Split;
-use super::{KernelSpec, work};
+use super::{KernelSpec, sampled, work};
 use crate::error::LabError;
 use crate::experiments::Tools;
 
@@ -50,25 +52,7 @@ pub fn member(spec: &KernelSpec, split: &Split, number: u64, tools: &Tools) -> R
     let init = spec.init.initial(&plan)?.layers;
     let rates = spec.parametrization.rates(&plan, &init);
     let rate = rate(spec, split, tools)?;
-    let settings = TrainSpec {
-        steps: spec.steps,
-        batch: spec.batch,
-        rate,
-        seed: spec.seed,
-        precision: Precision::Float32,
-        evaluate: 0,
-        ..TrainSpec::default()
-    };
-    let training = Training {
-        plan: &plan,
-        init: &init,
-        rates: &rates,
-        optimizer: Optimizer::named("sgd").expect("sgd is in the table"),
-        loss: Loss::Squared,
-        train: &split.train,
-        test: split.test.as_ref(),
-        spec: settings,
-    };
+    let training = training(spec, split, (&plan, &init, &rates), rate);
     let done = AtomicU64::new(0);
     let report = |steps: u64| {
         let before = done.fetch_add(steps, Ordering::Relaxed);
@@ -87,6 +71,33 @@ pub fn member(spec: &KernelSpec, split: &Split, number: u64, tools: &Tools) -> R
     })
 }
 
+/// How members are trained, whoever watches.
+pub fn training<'a>(
+    spec: &KernelSpec,
+    split: &'a Split,
+    (plan, init, rates): (&'a Plan, &'a [LayerInit], &'a [LayerRate]),
+    rate: f64,
+) -> Training<'a> {
+    Training {
+        plan,
+        init,
+        rates,
+        optimizer: Optimizer::named("sgd").expect("sgd is in the table"),
+        loss: Loss::Squared,
+        train: &split.train,
+        test: split.test.as_ref(),
+        spec: TrainSpec {
+            steps: spec.steps,
+            batch: spec.batch,
+            rate,
+            seed: spec.seed,
+            precision: Precision::Float32,
+            evaluate: 0,
+            ..TrainSpec::default()
+        },
+    }
+}
+
 /// Global rate of the mean squared error, half of what full-batch descent bears.
 ///
 /// # Errors
@@ -95,7 +106,12 @@ pub fn rate(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<f64, LabE
     let rate = tools.shared("rate", || {
         let plan = Plan::new(spec.network.network())?;
         let few = split.train.probe(FEW, spec.seed);
-        Ok(SHARE * 2.0 * few.len() as f64 / work::largest_eigenvalue(spec, &plan, &few)?)
+        let largest = match work::largest_eigenvalue(spec, &plan, &few) {
+            // A layer without theory: the first of the networks that are trained says it.
+            Err(LabError::Kernel(KernelError::NotKnown { .. })) => sampled::largest_eigenvalue(spec, &plan, &few),
+            found => found,
+        };
+        Ok(SHARE * 2.0 * few.len() as f64 / largest?)
     })?;
     Ok(*rate)
 }

@@ -18,7 +18,8 @@ use carnot_theory::regression::posterior::Posterior;
 use carnot_theory::regression::problem::{Predicted, Prior, Ridge, Targets};
 use carnot_theory::regression::spectrum::{Timetable, alignment};
 
-use super::{KernelSpec, keep, large};
+use super::matrices::{self, Aside, Kernels};
+use super::{KernelSpec, drift, keep, large, sampled};
 use super::answer::{Answer, Moment, Prediction, SMALL, Side, Small, Spectrum};
 use super::data::{self, Split};
 use super::networks;
@@ -29,8 +30,6 @@ use crate::memory;
 
 /// Matrices of N² numbers that are in memory at once: both kernels, both sets of eigenvectors, and one in hand.
 const SQUARES: f64 = 5.0;
-/// Most samples kept aside for which the kernel among them is computed whole.
-const BLOCK: usize = 500;
 /// Most training samples whose eigenvectors are found: they cost fifty times a Cholesky factor.
 const DECOMPOSED: usize = 2500;
 /// The same beside real networks, which are read before they have converged: theory at their time needs eigenvectors.
@@ -101,7 +100,13 @@ pub fn cost(spec: &KernelSpec) -> Result<Option<String>, LabError> {
     let plan = Plan::new(spec.network.network())?;
     let split = data::split(spec, &plan)?;
     let (n, m) = (split.train.len() as f64, split.test.as_ref().map_or(0, Dataset::len) as f64);
+    if !spec.drift.is_empty() {
+        return drift::measure::cost(spec, &split, &plan);
+    }
     let needed = dense_bytes(spec, &split)?;
+    if spec.sampled > 0 {
+        return sampled::cost(spec, &split, &plan, needed);
+    }
     let available = memory::budget(spec.memory);
     if large::is_wanted(spec, needed) {
         let outputs = split.train.targets.outputs() as f64;
@@ -145,34 +150,12 @@ pub fn bayesian(
     let aside = match &test {
         Some(test) => Some(Aside {
             cross: engine.cross(test.inputs(), train.inputs())?.kernel.into_f64(),
-            prior: diagonal(&engine, test, plan)?,
+            prior: matrices::diagonal(&engine, test, plan)?,
             whole: None,
         }),
         None => None,
     };
     Ok(posterior(spec, split, &kernel, aside.as_ref(), Criterion::EvidenceAtAmplitude))
-}
-
-/// Kernels between the samples kept aside and the others.
-struct Aside {
-    /// `[M, N]`
-    cross: Vec<f64>,
-    /// `[M]`
-    prior: Vec<f64>,
-    /// `[M, M]`, when M is small.
-    whole: Option<Vec<f64>>,
-}
-
-/// K of each sample with itself.
-fn diagonal(engine: &Engine, points: &Points, plan: &Plan) -> Result<Vec<f64>, LabError> {
-    let width = plan.input.len();
-    let mut all = Vec::with_capacity(points.samples);
-    for rows in points.data.chunks(BLOCK * width) {
-        let samples = rows.len() / width;
-        let block = engine.gram(Inputs { data: rows, samples })?.kernel.into_f64();
-        all.extend((0..samples).map(|a| block[a * (samples + 1)]));
-    }
-    Ok(all)
 }
 
 /// Kernels, spectra and predictions of one network.
@@ -181,55 +164,43 @@ fn diagonal(engine: &Engine, points: &Points, plan: &Plan) -> Result<Vec<f64>, L
 /// When a kernel is not known, or does not fit.
 pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer, LabError> {
     cost(spec)?;
-    if large::is_wanted(spec, dense_bytes(spec, split)?) {
+    if spec.sampled == 0 && large::is_wanted(spec, dense_bytes(spec, split)?) {
         return large::answer(spec, split, tools);
     }
-    let plan = Plan::new(spec.network.network())?;
-    let init = spec.init.initial(&plan)?.layers;
-    let rates = spec.parametrization.rates(&plan, &init);
-    let engine = Engine::compile(&plan, &init, &rates, options(spec, true))?;
-    let train = Points::of(&split.train);
-    let test = split.test.as_ref().map(Points::of);
     tools.step("kernels", 0, 1);
-    let own = engine.gram(train.inputs())?;
-    let saved = keep::keep(spec, &own)?;
-    let (kernel, tangent) = parts(own);
-    let (mut nngp_aside, mut ntk_aside) = (None, None);
-    if let Some(test) = &test {
-        let (k, t) = parts(engine.cross(test.inputs(), train.inputs())?);
-        let whole = match test.samples <= SMALL {
-            true => Some(engine.gram(test.inputs())?.kernel.into_f64()),
-            false => None,
-        };
-        let prior = diagonal(&engine, test, &plan)?;
-        ntk_aside = Some(Aside { cross: t, prior: prior.clone(), whole: whole.clone() });
-        nngp_aside = Some(Aside { cross: k, prior, whole });
-    }
+    let Kernels { kernel, tangent, aside, route, saved, sampled, errors } = match spec.sampled {
+        0 => matrices::exact(spec, split)?,
+        _ => sampled::kernels(spec, split, tools)?,
+    };
     tools.step("predictions", 0, 1);
-    let nngp = posterior(spec, split, &kernel, nngp_aside.as_ref(), Criterion::LeaveOneOutDensity);
-    let ntk = descent(spec, split, (&kernel, &tangent), nngp_aside.as_ref().zip(ntk_aside.as_ref()), tools);
-    let (n, m) = (train.samples, test.as_ref().map_or(0, |test| test.samples));
+    let both = aside.as_ref().map(|(k, t)| (k, t));
+    let nngp = posterior(spec, split, &kernel, both.map(|(k, _)| k), Criterion::LeaveOneOutDensity);
+    let ntk = descent(spec, split, (&kernel, &tangent), both, tools);
+    let (n, m) = (split.train.len(), split.test.as_ref().map_or(0, Dataset::len));
     let rows = |values: &[f64], width: usize| values.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>();
-    let crossed = |aside: &Option<Aside>| {
+    let crossed = |aside: Option<&Aside>| {
         let transposed = |a: &Aside| (0..n).map(|i| (0..m).map(|j| a.cross[j * n + i]).collect()).collect();
-        aside.as_ref().map_or(Vec::new(), transposed)
+        aside.map_or(Vec::new(), transposed)
     };
     let matrices = (n <= SMALL && m <= SMALL).then(|| Small {
         nngp: rows(&kernel, n),
         ntk: rows(&tangent, n),
-        nngp_test: crossed(&nngp_aside),
-        ntk_test: crossed(&ntk_aside),
+        nngp_test: crossed(both.map(|(k, _)| k)),
+        ntk_test: crossed(both.map(|(_, t)| t)),
+        nngp_error: errors.as_ref().map_or(Vec::new(), |(k, _)| rows(k, n)),
+        ntk_error: errors.as_ref().map_or(Vec::new(), |(_, t)| rows(t, n)),
     });
     Ok(Answer {
         train: n,
         test: m,
         outputs: split.train.targets.outputs(),
-        route: route(&engine).into(),
+        route,
+        sampled,
         nngp,
         ntk,
         matrices,
         saved,
-        remarks: remarks(&train),
+        remarks: remarks(&Points::of(&split.train)),
     })
 }
 

@@ -7,7 +7,7 @@ use carnot_report::section::{Cell, Heading, Role, Row, Section, Table};
 use serde_json::json;
 
 use super::KernelSpec;
-use super::answer::{Answer, Measured, Prediction, Scores, Side, Spectrum};
+use super::answer::{Against, Answer, Measured, Prediction, Sampled, Scores, Side, Spectrum};
 use super::networks::{Trained, mean};
 use crate::spec::describe::network;
 
@@ -27,7 +27,11 @@ pub fn report(spec: &KernelSpec, answer: &Answer, members: &[Trained]) -> Report
             "a part left out" | "a part" => Some("chosen on 1500 of the training samples, each left out; kept aside decides nothing"),
             _ => None,
         }).map(|text| Line::new("noise", text)));
+    if let Some(sampled) = &answer.sampled {
+        report.summary.extend(certainty(sampled));
+    }
     report.sections.push(Section::Table(table(answer)));
+    report.sections.extend(answer.sampled.as_ref().and_then(sampled_table).map(Section::Table));
     if !members.is_empty() {
         report.sections.push(Section::Table(against_networks(answer, members)));
     }
@@ -53,8 +57,84 @@ pub fn report(spec: &KernelSpec, answer: &Answer, members: &[Trained]) -> Report
     if !members.is_empty() {
         report.extra.insert("networks".into(), json!(members));
     }
-    report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
+    report.provenance = match answer.sampled {
+        None => Provenance { device: "theory".into(), ..Provenance::default() },
+        Some(_) => Provenance { seed: Some(spec.seed), device: "cpu".into(), ..Provenance::default() },
+    };
     report
+}
+
+/// How sure sampled kernels are, when sampling stopped, and what they are means of.
+fn certainty(sampled: &Sampled) -> Vec<Line> {
+    let worst = sampled.kernel_error.max(sampled.tangent_error);
+    let networks = match sampled.members < sampled.most {
+        true => format!(
+            "{} random networks, of at most {}: stopped at ± {}",
+            sampled.members,
+            sampled.most,
+            percent(sampled.precision)
+        ),
+        false if sampled.precision > 0.0 && worst > sampled.precision => {
+            let enough = (sampled.members as f64 * (worst / sampled.precision).powi(2)).ceil();
+            format!(
+                "all {} random networks; ± {} needs about --sampled {}",
+                sampled.members,
+                percent(sampled.precision),
+                significant(enough, 2)
+            )
+        }
+        false => format!("all {} random networks", sampled.members),
+    };
+    let mut lines = vec![
+        Line::new(
+            "sampled",
+            format!(
+                "K to ± {}, Θ to ± {} (root mean square over entries), from {networks}",
+                percent(sampled.kernel_error),
+                percent(sampled.tangent_error)
+            ),
+        ),
+        Line::new(
+            "meaning",
+            "means over networks of the widths given: a part of order 1/width away from infinite width",
+        ),
+    ];
+    lines.extend(sampled.no_theory.as_ref().map(|because| {
+        Line::new("theory", format!("infinite width is not known, because {because}"))
+    }));
+    lines
+}
+
+/// Sampled kernels against infinite width, where that is known.
+fn sampled_table(sampled: &Sampled) -> Option<Table> {
+    let both = sampled.against.as_ref()?;
+    let cell = |value: f64| Cell::significant(value, 2);
+    let row = |name: &str, against: &Against| {
+        Row::new(vec![
+            Cell::text(name),
+            cell(100.0 * against.difference),
+            cell(100.0 * against.noise),
+            against.largest_z.map_or(Cell::missing(), cell),
+            against.root_mean_square_z.map_or(Cell::missing(), cell),
+        ])
+    };
+    Some(Table {
+        title: "Sampled kernels against infinite width".into(),
+        caption: format!(
+            "On {} pairs of {} samples. z is the distance from infinite width in standard errors; its root mean square is about 1 \
+             when nothing but chance differs. What is off beyond chance is the finite width.",
+            both[1].pairs, both[1].samples
+        ),
+        columns: vec![
+            Heading::words(""),
+            Heading::number("off n → ∞ %"),
+            Heading::number("by chance %"),
+            Heading::number("largest |z|"),
+            Heading::number("rms z"),
+        ],
+        rows: vec![row("K", &both[0]), row("Θ", &both[1])],
+        ..Table::default()
+    })
 }
 
 /// `784-512x5-10, relu, critical init, on mnist`.
@@ -74,6 +154,7 @@ fn route(route: &str) -> &'static str {
     match route {
         "entrywise" => "entry by entry",
         "spatial" => "pair of images by pair of images",
+        "sampled" => "from random networks",
         _ => "layer by layer over all samples",
     }
 }
@@ -87,13 +168,14 @@ fn headline(answer: &Answer) -> Headline {
         .into_iter()
         .filter_map(|(_, side)| side.prediction.as_ref()?.kept_aside)
         .max_by(|a, b| key(a).total_cmp(&key(b)));
+    let which = if answer.sampled.is_some() { "WITH SAMPLED KERNELS" } else { "AT INFINITE WIDTH" };
     let text = match best {
         Some(Scores { accuracy: Some(accuracy), .. }) => format!(
-            "AT INFINITE WIDTH {} % OF THE SAMPLES KEPT ASIDE ARE RIGHT",
+            "{which} {} % OF THE SAMPLES KEPT ASIDE ARE RIGHT",
             estimate(100.0 * accuracy.value, 100.0 * accuracy.error)
         ),
         Some(scores) => format!(
-            "AT INFINITE WIDTH THE SQUARED ERROR ASIDE IS {}",
+            "{which} THE SQUARED ERROR ASIDE IS {}",
             estimate(scores.error.value, scores.error.error)
         ),
         None => format!("KERNELS OF {} SAMPLES", answer.train),
