@@ -123,6 +123,29 @@ pub fn singular_values(matrix: &[f64], rows: usize, columns: usize) -> Result<Ve
     matrix.singular_values().map_err(|_| LinalgError::NotConverged { n: rows })
 }
 
+/// A thin singular value decomposition, A = U Σ Vᵀ, with min(rows, columns) terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Svd {
+    /// Singular values, descending.
+    pub sigma: Vec<f64>,
+    /// Right singular vectors, one a row: `[terms, columns]`.
+    pub right: Vec<f64>,
+}
+
+/// Singular values and right singular vectors of a matrix of any shape, row-major `[rows, columns]`.
+///
+/// # Errors
+/// [`LinalgError::WrongLength`], [`LinalgError::NotFinite`], [`LinalgError::NotConverged`].
+pub fn thin_svd(matrix: &[f64], rows: usize, columns: usize) -> Result<Svd, LinalgError> {
+    let matrix = view(matrix, rows, columns)?;
+    if rows * columns == 0 {
+        return Ok(Svd { sigma: vec![], right: vec![] });
+    }
+    let svd = matrix.thin_svd().map_err(|_| LinalgError::NotConverged { n: rows })?;
+    let sigma = (0..rows.min(columns)).map(|i| svd.S()[i]).collect();
+    Ok(Svd { sigma, right: row_major(svd.V().transpose()) })
+}
+
 /// A uniformly (Haar) random matrix with orthonormal rows or columns, whichever are fewer.
 ///
 /// QR of a Gaussian matrix; the signs of R's diagonal are moved into Q, without which the law would not be uniform.
@@ -256,6 +279,21 @@ mod tests {
         let expect: Vec<f64> = eigen.iter().rev().map(|x| x.sqrt()).collect();
         assert_close(&singular_values(&a, rows, columns).unwrap(), &expect, 1e-12);
         assert!(singular_values(&[], 0, 5).unwrap().is_empty());
+    }
+
+    #[test]
+    fn right_singular_vectors_diagonalise() {
+        for (rows, columns) in [(4, 9), (9, 4)] {
+            let a = random(rows * columns, 6);
+            let svd = thin_svd(&a, rows, columns).unwrap();
+            assert_close(&svd.sigma, &singular_values(&a, rows, columns).unwrap(), 1e-12);
+            for (sigma, vector) in svd.sigma.iter().zip(svd.right.chunks(columns)) {
+                let mut image = vec![0.0; rows];
+                product(&mut image, View::new(&a, rows, columns), View::new(vector, columns, 1), false);
+                let length = image.iter().map(|x| x * x).sum::<f64>().sqrt();
+                assert!((length - sigma).abs() < 1e-12, "{length}, expected {sigma}");
+            }
+        }
     }
 
     #[test]

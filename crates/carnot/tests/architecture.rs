@@ -17,6 +17,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("carnot-theory", 2),
     ("carnot-kernel", 2),
     ("carnot-sim", 2),
+    ("carnot-probe", 2),
     ("carnot-lab", 3),
     ("carnot", 4),
 ];
@@ -41,6 +42,7 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[];
 const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-net/src/dataset/", "data sets are read from files"),
     ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
+    ("crates/carnot-probe/src/recording/", "recordings are files"),
     ("crates/carnot-lab/src/store/", "runs are files"),
     ("crates/carnot-lab/src/spec/", "settings and networks are read from files"),
     (
