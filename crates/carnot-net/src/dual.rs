@@ -8,14 +8,17 @@
 //! converges, after a kink at zero has been taken out as h|z|, whose averages are closed; two-dimensional
 //! quadrature split at the kinks. All three take the squared distance d and never subtract nearly equal numbers,
 //! so merged inputs keep their relative accuracy: 1e-12 and better, 1e-6 for an expansion across a kink, and
-//! 1e-3 in batches of functions with several kinks.
+//! 1e-3 in batches of functions with several kinks. Functions made of lines, parabolas and exponentials between
+//! kinks have exact averages, [`carnot_math::gauss::pieces`], and keep 1e-12.
 
 use crate::activation::Activation;
 use crate::activation::closed::ClosedForm;
+use crate::activation::piecewise;
 use crate::error::Unknown;
 use crate::kernel::{Gram, Kernel};
 use carnot_math::gauss;
 use carnot_math::gauss::hermite::Hermite;
+use carnot_math::gauss::pieces::Pieces;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -40,6 +43,8 @@ pub struct Dual<'a> {
     kinks: Vec<f64>,
     /// h: half the jump of the slope at zero.
     bend: f64,
+    /// The activation by pieces, where it is made of such.
+    pieces: Option<Pieces>,
 }
 
 /// Averages over one Gaussian of variance K.
@@ -126,7 +131,8 @@ impl<'a> Dual<'a> {
         let bends = formula.kinks().iter().any(|kink| kink.at == 0.0 && kink.order == 1);
         let bend =
             if bends { (formula.one_sided(0.0, 1)[1] - formula.one_sided(0.0, -1)[1]) / 2.0 } else { 0.0 };
-        Dual { activation, kinks: formula.kinks().iter().map(|kink| kink.at).collect(), bend }
+        let pieces = if activation.closed.is_some() { None } else { piecewise::pieces(formula) };
+        Dual { activation, kinks: formula.kinks().iter().map(|kink| kink.at).collect(), bend, pieces }
     }
 
     /// ⟨σ′²⟩ averaged over sites of the given variances.
@@ -161,7 +167,9 @@ impl<'a> Dual<'a> {
         let closed = self.activation.closed.is_some();
         let several = gram.pairs().next().is_some();
         let is_batch = gram.pairs().nth(BATCH).is_some();
-        let expand = !closed && several && (is_batch || self.kinks.iter().all(|&k| k == 0.0));
+        let by_pieces =
+            self.pieces.as_ref().is_some_and(|pieces| gram.variance.iter().all(|k| pieces.holds_at(*k)));
+        let expand = !closed && !by_pieces && several && (is_batch || self.kinks.iter().all(|&k| k == 0.0));
         let want_slope = kernel.tangent.is_some();
         let known = self.singles(&gram.variance, expand, want_slope)?;
         let single = |site: usize| &known[&gram.variance[site].to_bits()];
@@ -342,6 +350,9 @@ impl<'a> Dual<'a> {
                 None => {}
             }
         }
+        if let Some(pieces) = self.pieces.as_ref().filter(|p| p.holds_at(va) && p.holds_at(vb)) {
+            return by_pieces(pieces, [va, vb], d);
+        }
         let bound = if wish.is_batch { BATCH_TAIL } else { TAIL };
         let slopes_fit = !want_slope || a.slope_tail.max(b.slope_tail) < bound;
         let tail = a.tail.max(b.tail);
@@ -422,6 +433,19 @@ impl<'a> Dual<'a> {
     fn unknown(&self, variance: f64) -> Unknown {
         Unknown::Average { activation: self.activation.name.clone(), variance }
     }
+}
+
+/// Both distances of one pair, from its end of the integral over the angle: small distances keep their digits.
+fn by_pieces(pieces: &Pieces, [va, vb]: [f64; 2], d: f64) -> Pair {
+    let gap = |a: f64, b: f64| if a == b { 0.0 } else { ((a - b) / (a.sqrt() + b.sqrt())).powi(2) };
+    let [a, b] = [va, vb].map(|variance| pieces.single(variance, 0.0));
+    let root = (va * vb).sqrt();
+    let lost = ((d - gap(va, vb)).max(0.0) / (2.0 * root)).min(2.0);
+    let constants = [pieces.constants(va, &a), pieces.constants(vb, &b)];
+    let (after, _, together) = pieces.pair([&constants[0], &constants[1]], lost, 2.0 - lost);
+    let distance = gap(a.square, b.square) + 2.0 * (a.square * b.square).sqrt() * after;
+    let slope_distance = (a.slope_square + b.slope_square - 2.0 * together).max(0.0);
+    Pair { distance, slope_distance }
 }
 
 /// Coefficients of |u| and sign(u), to the highest order.

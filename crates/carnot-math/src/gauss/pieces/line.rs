@@ -428,7 +428,7 @@ impl Pieces {
         widest(Pairs { pieces: self, row: row_of, columns }, u, w, slope);
         for (j, before_u, before_w) in near {
             let column: Vec<f64> = columns.iter().map(|column| column[j]).collect();
-            (u[j], w[j], slope[j]) = self.at_end([row, &column], before_u, before_w);
+            (u[j], w[j], slope[j]) = self.pair([row, &column], before_u, before_w);
         }
     }
 }
