@@ -108,6 +108,20 @@ pub fn symmetric_eigen(matrix: &[f64], n: usize) -> Result<Eigen, LinalgError> {
     Ok(Eigen { values, vectors: row_major(eigen.U().transpose()) })
 }
 
+/// Eigenvalues of a symmetric matrix, ascending, without the vectors: about a quarter of the work of [`symmetric_eigen`].
+///
+/// * `matrix`: `[n, n]`, row-major; the lower triangle is read
+///
+/// # Errors
+/// As [`symmetric_eigen`].
+pub fn symmetric_eigenvalues(matrix: &[f64], n: usize) -> Result<Vec<f64>, LinalgError> {
+    let matrix = view(matrix, n, n)?;
+    if n == 0 {
+        return Ok(vec![]);
+    }
+    matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| LinalgError::NotConverged { n })
+}
+
 /// Singular values of a matrix, descending.
 ///
 /// * `matrix`: `[rows, columns]`, row-major
@@ -260,6 +274,7 @@ mod tests {
         let n = 20;
         let matrix = positive(n);
         let Eigen { values, vectors } = symmetric_eigen(&matrix, n).unwrap();
+        assert_close(&symmetric_eigenvalues(&matrix, n).unwrap(), &values, 1e-11);
         assert!(values.windows(2).all(|pair| pair[0] <= pair[1]));
         for (value, vector) in values.iter().zip(vectors.chunks(n)) {
             let mut image = vec![0.0; n];

@@ -18,6 +18,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("carnot-kernel", 2),
     ("carnot-sim", 2),
     ("carnot-probe", 2),
+    ("carnot-models", 2),
     ("carnot-lab", 3),
     ("carnot", 4),
 ];
@@ -41,6 +42,8 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[];
 /// Where files are opened, each with its reason.
 const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-net/src/dataset/", "data sets are read from files"),
+    ("crates/carnot-models/src/files/source.rs", "weights of trained models are files"),
+    ("crates/carnot-models/src/checkpoint.rs", "which file of a model's folder holds its weights"),
     ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
     ("crates/carnot-probe/src/recording/", "recordings are files"),
     ("crates/carnot-lab/src/store/", "runs are files"),
