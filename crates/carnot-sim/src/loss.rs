@@ -11,7 +11,7 @@ pub enum Loss {
     /// Cross-entropy of the softmax, in nats: $\frac1N\sum_a [\ln\sum_j e^{z_{ja}} - z_{y_a a}]$.
     CrossEntropy,
     /// Half the squared distance: $\frac1N\sum_a \frac12\sum_j (z_{ja} - y_{ja})^2$, summed over outputs, as in theory.
-    /// A class is the vector with a one in its place.
+    /// A class is the vector with a one in its place, less its mean 1/C.
     Squared,
 }
 
@@ -62,9 +62,11 @@ impl Loss {
             (Loss::Squared, Wanted::Classes(labels)) => {
                 gradient.copy_from_slice(outputs);
                 let mut correct = 0;
+                let mean = S::from_f64(mean_target(width));
                 for (row, &label) in gradient.chunks_exact_mut(width).zip(labels) {
                     correct += u64::from(largest(row) == label as usize);
                     row[label as usize] -= S::from_f64(1.0);
+                    row.iter_mut().for_each(|error| *error += mean);
                 }
                 let loss = 0.5 * cpu::sum_of_squares(gradient);
                 cpu::scale(gradient, S::from_f64(share));
@@ -72,6 +74,12 @@ impl Loss {
             }
         }
     }
+}
+
+/// What is taken from the targets 1 and 0 of classes, so that they sum to zero as the outputs of a random network do on
+/// average: the same targets that the theory of regression has.
+fn mean_target(classes: usize) -> f64 {
+    if classes > 1 { 1.0 / classes as f64 } else { 0.0 }
 }
 
 /// Place of the largest number, the first of equal ones.
@@ -93,7 +101,10 @@ mod tests {
                 row(a).iter().map(|z| z.exp()).sum::<f64>().ln() - row(a)[y[a] as usize]
             }
             (Loss::Squared, Wanted::Classes(y)) => {
-                (0..width).map(|j| (row(a)[j] - f64::from(j == y[a] as usize)).powi(2)).sum::<f64>() / 2.0
+                (0..width)
+                    .map(|j| (row(a)[j] - f64::from(j == y[a] as usize) + 1.0 / width as f64).powi(2))
+                    .sum::<f64>()
+                    / 2.0
             }
             (Loss::Squared, Wanted::Values(y)) => {
                 (0..width).map(|j| (row(a)[j] - y[a * width + j]).powi(2)).sum::<f64>() / 2.0
