@@ -34,6 +34,9 @@ pub enum Origin {
 /// Why a command could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// A recording of a real model that cannot be read.
+    #[error(transparent)]
+    Recording(#[from] carnot_probe::error::ProbeError),
     /// A word that is no command.
     #[error("there is no command `{word}`")]
     UnknownVerb {

@@ -10,6 +10,7 @@
 //! | [`store`] | `runs/`: identity, points as they land, reports by atomic renames |
 //! | [`drive`] | plan → skip what is there → run → report; the same bits for any number of threads |
 //! | [`jobs`] | who runs a job: threads of this process, or `carnot work` somewhere else |
+//! | [`measured`] | a recording of a real model → report: which layer is the problem? |
 //! | [`checks`] | one file per check: evidence → finding |
 //! | [`diagnose`] | every error of every crate below → problem, cause, remedy |
 //! | [`settings`] | settings that experiments share: initialisation, data |
@@ -27,6 +28,7 @@ pub mod error;
 pub mod experiments;
 pub mod explain;
 pub mod jobs;
+pub mod measured;
 pub mod memory;
 pub mod present;
 pub mod remedy;

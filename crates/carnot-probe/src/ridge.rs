@@ -17,6 +17,8 @@ pub struct Reader {
     pub total: Vec<f64>,
     /// Rows whose largest output is their class.
     pub correct: Vec<bool>,
+    /// `[n]`: by how much the largest output of another class exceeds that of a row's own class.
+    pub margin: Vec<f64>,
 }
 
 impl Reader {
@@ -36,7 +38,12 @@ impl Reader {
         if classes.len() < 2 {
             return Err(Missing::OneClass);
         }
-        let mut reader = Reader { residual: vec![0.0; n], total: vec![0.0; n], correct: vec![false; n] };
+        let mut reader = Reader {
+            residual: vec![0.0; n],
+            total: vec![0.0; n],
+            correct: vec![false; n],
+            margin: vec![0.0; n],
+        };
         for half in [false, true] {
             let (fit, read): (Vec<usize>, Vec<usize>) = (0..n).partition(|&i| halves[i] == half);
             reader.half(gram, labels, &classes, &fit, &read)?;
@@ -90,6 +97,9 @@ impl Reader {
             self.total[row] = truth.iter().zip(&frequency).map(|(y, f)| (y - f) * (y - f)).sum();
             let largest = (0..k).max_by(|&a, &b| output[a].total_cmp(&output[b])).unwrap_or(0);
             self.correct[row] = classes[largest] == labels[row];
+            let others = (0..k).filter(|&c| classes[c] != labels[row]).map(|c| output[c]);
+            let own = (0..k).find(|&c| classes[c] == labels[row]).map_or(0.0, |c| output[c]);
+            self.margin[row] = others.fold(f64::NEG_INFINITY, f64::max) - own;
         }
         Ok(())
     }

@@ -81,6 +81,7 @@ impl Session {
             chain: Vec::new(),
             guesses: Vec::new(),
             outputs: None,
+            truth: None,
         }
     }
 
@@ -104,6 +105,8 @@ pub struct StepBuilder<'a> {
     guesses: Vec<Option<Vec<u32>>>,
     /// What the last call says, read as a head.
     outputs: Option<Vec<u32>>,
+    /// The labels of the rows of the last call.
+    truth: Option<Vec<u32>>,
 }
 
 impl StepBuilder<'_> {
@@ -131,6 +134,7 @@ impl StepBuilder<'_> {
         }
         self.guesses.push(seen.guesses());
         self.outputs = seen.outputs();
+        self.truth = seen.labelled().ok().map(|rows| rows.map(|(_, label, _)| label).collect());
         if call.role != Role::Inside {
             self.chain.push(self.reading.layers.len());
             self.before = Some(seen.keep());
@@ -144,6 +148,7 @@ impl StepBuilder<'_> {
     pub fn end(mut self) -> StepReading {
         self.stress();
         self.disagreement();
+        self.accuracy();
         self.reading
     }
 
@@ -152,10 +157,24 @@ impl StepBuilder<'_> {
             self.chain.iter().map(|&at| self.reading.layers[at].value("load")).collect();
         let shares = curve::stress(&loads);
         for (&at, share) in self.chain.iter().zip(shares) {
-            self.reading.layers[at].take("stress", share);
+            self.reading.layers[at].take("load_stress", share);
         }
         for at in (0..self.reading.layers.len()).filter(|at| !self.chain.contains(at)) {
-            self.reading.layers[at].take("stress", Err(Missing::Inside));
+            self.reading.layers[at].take("load_stress", Err(Missing::Inside));
+        }
+    }
+
+    /// Of the last call, read as a head.
+    fn accuracy(&mut self) {
+        let answer = match (&self.outputs, &self.truth) {
+            (_, None) => Err(Missing::Labels),
+            (None, _) => Err(Missing::NotGiven("outputs with one unit a class")),
+            (Some(outputs), Some(truth)) => {
+                Ok(share(outputs.iter().zip(truth).filter(|(a, b)| a == b).count(), truth.len()))
+            }
+        };
+        if let Some(last) = self.reading.layers.last_mut() {
+            last.take("accuracy", answer);
         }
     }
 

@@ -21,6 +21,9 @@ pub enum Section {
     Chart(Chart),
     /// An observable over two settings.
     Map(Map),
+    /// How far readings lie from their healthy range, layers by observables, made from the profiles. It has a place of its own on
+    /// the page; here it stands in the terminal.
+    StressMap(StressMap),
 }
 
 /// Where a section appears.
@@ -34,6 +37,14 @@ pub enum Show {
     Terminal,
     /// On the page only.
     Page,
+}
+
+/// The stress map of the latest readings among the report's profiles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StressMap {
+    /// Where it appears.
+    #[serde(default)]
+    pub show: Show,
 }
 
 /// Prose; lines are wrapped.

@@ -9,6 +9,7 @@
 //! | [`overview`] | what bare `carnot` prints |
 //! | [`usage`] | a wrong command line as problem, cause and remedy |
 //! | [`ask`] | one experiment: settings → run → report |
+//! | [`recorded`] | `check` of a file that a real model left: a recording |
 //! | [`results`] | `runs`, `show`, `resume` |
 //! | [`words`] | `new`, `explain`, `schema`, `completions` |
 //! | [`progress`] | a bar on a terminal, one line a minute elsewhere |
@@ -23,6 +24,7 @@ mod layers;
 mod output;
 mod overview;
 mod progress;
+mod recorded;
 mod results;
 mod usage;
 mod words;
@@ -84,6 +86,7 @@ fn dispatch(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<
         Some(("schema", of)) => words::schema(text(of, "verb").as_deref(), output)?,
         Some(("completions", of)) => words::completions(of, output),
         Some(("work", of)) => ask::work(&text(of, "job").unwrap_or_default(), output)?,
+        Some(("check", of)) if recorded::is_one(of) => return recorded::check(of, globals, output),
         Some((word, of)) => return ask::ask(experiments::verb(word)?, of, globals, output),
     }
     Ok(Outcome::Fine)

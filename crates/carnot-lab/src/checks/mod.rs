@@ -78,12 +78,14 @@ pub const TABLE: &[Check] = &[
     stuck::CHECK,
 ];
 
-/// What `carnot explain` says about each check.
+/// What `carnot explain` says about each check: those on a network as data, then those on measured models.
 pub const PAGES: &[&CheckPage] = &{
-    let mut pages: [&CheckPage; TABLE.len()] = [TABLE[0].page; TABLE.len()];
+    let measured = crate::measured::checks::PAGES;
+    let mut pages: [&CheckPage; TABLE.len() + crate::measured::checks::TABLE.len()] =
+        [TABLE[0].page; TABLE.len() + crate::measured::checks::TABLE.len()];
     let mut at = 0;
-    while at < TABLE.len() {
-        pages[at] = TABLE[at].page;
+    while at < pages.len() {
+        pages[at] = if at < TABLE.len() { TABLE[at].page } else { measured[at - TABLE.len()] };
         at += 1;
     }
     pages

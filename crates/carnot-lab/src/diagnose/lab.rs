@@ -12,6 +12,7 @@ impl Explain for LabError {
     fn explain(&self) -> Diagnostic {
         let problem = self.to_string();
         match self {
+            LabError::Recording(error) => error.explain(),
             LabError::UnknownVerb { nearest, .. } => told(
                 "command/unknown",
                 problem,

@@ -10,6 +10,7 @@ mod formula;
 mod kernel;
 mod lab;
 mod network;
+mod probe;
 mod sim;
 mod theory;
 

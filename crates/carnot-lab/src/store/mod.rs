@@ -14,6 +14,7 @@
 //! whole line.
 
 pub mod list;
+pub mod page;
 pub mod points;
 pub mod run;
 

@@ -99,7 +99,7 @@ pub struct Observable {
     pub of: fn(&Seen) -> Result<Estimate, Missing>,
 }
 
-/// Every observable that is read off one call. `stress` and `nc4` need all calls of a step and are added at its end.
+/// Every observable that is read off one call. `load_stress`, `nc4` and `accuracy` need all calls of a step and are added at its end.
 pub const TABLE: &[Observable] = &[
     signal::ROW,
     sameness::CORRELATION,
@@ -113,6 +113,7 @@ pub const TABLE: &[Observable] = &[
     load::UNEXPLAINED,
     reader::UNEXPLAINED,
     reader::ACCURACY,
+    reader::CONFLICT,
     rank::EFFECTIVE,
     rank::PARTICIPATION,
     alignment::BEFORE,
@@ -137,9 +138,15 @@ pub const TABLE: &[Observable] = &[
 /// Those that need all calls of a step.
 pub const OF_STEPS: &[Summary] = &[
     Summary {
-        name: "stress",
-        symbol: "d/d̄ − 1",
-        title: "stress",
+        name: "accuracy",
+        symbol: "acc",
+        title: "accuracy",
+        meaning: "Share of the probe whose label is the largest output of the last call.",
+    },
+    Summary {
+        name: "load_stress",
+        symbol: "d/d̄−1",
+        title: "stress of the load",
         meaning: "Load over the mean load, less 1: 0 is a fair share, −1 is idle.",
     },
     Summary {

@@ -33,3 +33,25 @@ pub const ACCURACY: Observable = Observable {
         Ok(crate::session::share(correct.iter().filter(|&&is| is).count(), correct.len()))
     },
 };
+
+/// A reader prefers another class by half a label or more.
+const SURE: f64 = 0.5;
+
+/// Share of rows for which the reader, which has not seen their labels, is sure of another class: its output for that class
+/// exceeds the one for the label by 1/2. Range: 0 to 1. Hard samples make a reader unsure, wrong labels make it sure of another
+/// class.
+///
+/// Source: Northcutt, Jiang, Chuang, arXiv:1911.00068 (confident learning), with a linear reader.
+pub const CONFLICT: Observable = Observable {
+    name: "conflict",
+    symbol: "conflict",
+    title: "labels in conflict",
+    meaning: "Share of samples whose label a linear reader contradicts with certainty.",
+    of: |seen| {
+        let margin = &seen.reader()?.margin;
+        if margin.is_empty() {
+            return Err(Missing::Few { needed: 8 });
+        }
+        Ok(crate::session::share(margin.iter().filter(|&&margin| margin > SURE).count(), margin.len()))
+    },
+};

@@ -8,7 +8,7 @@ use crate::seen::Seen;
 /// what theory calls C_W.
 pub const SCALE: Observable = Observable {
     name: "weight_scale",
-    symbol: "C_W",
+    symbol: "n⟨W²⟩",
     title: "weight variance × fan-in",
     meaning: "Mean square of the weights times fan-in.",
     of: |seen| {

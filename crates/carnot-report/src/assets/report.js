@@ -66,9 +66,15 @@
     const rows = all("tbody tr", heat).map((row) => all("td", row));
     const cells = rows.flat();
     let chosen = null;
+    const curve = (cell) => document.querySelector(`figure[data-about="${CSS.escape(cell.parentNode.dataset.name)}"]`);
     const read = (cell) => {
       chosen = cell;
-      panel.textContent = cell.getAttribute("aria-label");
+      panel.textContent = `${cell.getAttribute("aria-label")} `;
+      const picture = curve(cell);
+      if (!picture) return;
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: "its curve" });
+      button.addEventListener("click", () => picture.scrollIntoView({ block: "center" }));
+      panel.append(button);
     };
     rows.forEach((row, y) => row.forEach((cell, x) => {
       cell.addEventListener("focus", () => read(cell));
@@ -76,7 +82,7 @@
       cell.addEventListener("keydown", (event) => {
         const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
         if (event.key === "Enter" || event.key === " ") {
-          const picture = document.querySelector(`figure[data-about="${CSS.escape(cell.parentNode.dataset.name)}"]`);
+          const picture = curve(cell);
           event.preventDefault();
           if (picture) picture.scrollIntoView({ block: "center" });
         }

@@ -127,6 +127,6 @@ fn is_other(section: &Section, has_profiles: bool) -> bool {
         }
         Section::Bars(bars) => bars.table.show != Show::Terminal,
         Section::Map(_) => true,
-        Section::Chart(_) | Section::Sparklines(_) => false,
+        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => false,
     }
 }

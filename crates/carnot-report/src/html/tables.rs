@@ -51,7 +51,7 @@ fn title(section: &Section) -> Option<&str> {
         Section::Table(table) => &table.title,
         Section::Bars(bars) => &bars.table.title,
         Section::Map(map) => &map.title,
-        Section::Chart(_) | Section::Sparklines(_) => return None,
+        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => return None,
     };
     (!title.is_empty()).then_some(title)
 }
@@ -66,7 +66,7 @@ fn block(section: &Section, is_titled: bool, report: &Report) -> String {
         Section::Table(table) => self::table(table, None, report),
         Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths), report),
         Section::Map(map) => figure::map(map),
-        Section::Chart(_) | Section::Sparklines(_) => String::new(),
+        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => String::new(),
     };
     format!("<div class=\"block\">{heading}{body}</div>\n")
 }

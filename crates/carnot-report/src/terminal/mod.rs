@@ -5,6 +5,7 @@ mod curves;
 mod diagnostic;
 mod finding;
 mod paint;
+mod stress;
 mod table;
 
 use crate::diagnostic::Diagnostic;
@@ -118,6 +119,9 @@ fn section(section: &Section, report: &Report, style: &Style, paint: &Paint) -> 
             .then(|| table::render(&bars.table, Some(&bars.lengths), report, style, paint)),
         Section::Sparklines(sparklines) => Some(curves::sparklines(sparklines, style, paint)),
         Section::Map(map) => Some(curves::map(map, style, paint)),
+        Section::StressMap(map) => {
+            (map.show != Show::Page).then(|| stress::render(report, style, paint)).flatten()
+        }
         Section::Chart(_) => None,
     }
 }

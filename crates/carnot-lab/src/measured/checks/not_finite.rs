@@ -1,0 +1,101 @@
+//! S111 and G213: numbers that are none.
+
+use carnot_report::finding::{Finding, Level};
+
+use super::{ModelCheck, Said, found, short};
+use crate::explain::CheckPage;
+use crate::measured::evidence::ModelEvidence;
+
+/// Features.
+pub const FEATURES: ModelCheck =
+    ModelCheck { page: &PAGE, run: |evidence| first(evidence, &PAGE, "non_finite", "outputs") };
+/// Gradients.
+pub const GRADIENTS: ModelCheck =
+    ModelCheck { page: &OF_GRADIENTS, run: |evidence| last(evidence, &OF_GRADIENTS, "gradient_non_finite") };
+
+const PAGE: CheckPage = CheckPage {
+    code: "S111",
+    name: "features-not-finite",
+    sees: "A layer puts out NaN or infinite numbers on the probe. The first such layer is named, since all behind it inherit them.",
+    matters: "Every later layer, the loss and all gradients are NaN from here on; one step of training then destroys every weight.",
+    remedy: "Look at the layer's input and weights: an overflow in half precision, a division by a vanishing variance, a logarithm \
+             of 0, or weights that have diverged. Lower the rate, clip the gradient, or compute this layer in single precision.",
+    theory: "Half precision ends at 65504 and single precision at 3.4·10³⁸; signals grow as ∏ χ∥ (PDLT ch. 5), so a chaotic start \
+             or a rate beyond the border leaves that range within tens of layers or steps.",
+    ignore: "The layer masks on purpose with −∞ before a softmax, and everything behind it is finite.",
+};
+
+const OF_GRADIENTS: CheckPage = CheckPage {
+    code: "G213",
+    name: "gradients-not-finite",
+    sees: "The gradient of the loss at a layer holds NaN or infinite numbers. The layer nearest to the output is named, since the \
+           gradient passes it first.",
+    matters: "The next step writes them into the weights, and nothing recovers from that.",
+    remedy: "Clip the gradient, lower the rate or the loss scale of half precision, and guard square roots and logarithms at 0: their \
+             slope is infinite there.",
+    theory: "The gradient is a product of as many Jacobians as there are layers; its size is multiplied by χ⊥ a layer (PDLT ch. 5).",
+    ignore: "A dynamic loss scaler is at work and skips such steps by itself.",
+};
+
+fn first(evidence: &ModelEvidence, page: &CheckPage, name: &str, what: &str) -> Result<Vec<Finding>, String> {
+    let layers = &evidence.now().layers;
+    let Some(at) = (0..layers.len()).find(|&at| share(evidence, at, name) > 0.0) else { return Ok(vec![]) };
+    if layers[at + 1..].iter().any(|layer| layer.value(name).is_some_and(|n| n.value == 0.0))
+        && layers[at].kind.contains("mask")
+    {
+        return Ok(vec![]);
+    }
+    let since =
+        evidence.steps().iter().find(|step| step.layers[at].value(name).is_some_and(|n| n.value > 0.0));
+    let since = since.map_or(String::new(), |step| format!(", first seen at step {}", step.step));
+    let weights = layers[at].weights.filter(|weights| weights.non_finite > 0);
+    let because = match weights {
+        Some(weights) => {
+            format!("{} of its {} weights are not finite", weights.non_finite, weights.parameters)
+        }
+        None => "its inputs and weights are finite, so the layer itself leaves the range of numbers".into(),
+    };
+    Ok(vec![one(
+        evidence,
+        page,
+        at,
+        &format!("{} % of its {what} are not finite{since}", short(100.0 * share(evidence, at, name))),
+        because,
+    )])
+}
+
+fn last(evidence: &ModelEvidence, page: &CheckPage, name: &str) -> Result<Vec<Finding>, String> {
+    let n = evidence.now().layers.len();
+    if (0..n).all(|at| evidence.layer(at).value(name).is_none()) {
+        return Err("needs gradients".into());
+    }
+    let Some(at) = (0..n).rev().find(|&at| share(evidence, at, name) > 0.0) else { return Ok(vec![]) };
+    let saw =
+        format!("{} % of the gradient at its output is not finite", short(100.0 * share(evidence, at, name)));
+    let because = match share(evidence, at, "non_finite") > 0.0 {
+        true => "its outputs are not finite either: see S111",
+        false => {
+            "its outputs are finite, so the backward pass leaves the range of numbers here or in the loss behind it"
+        }
+    };
+    Ok(vec![one(evidence, page, at, &saw, because.into())])
+}
+
+fn share(evidence: &ModelEvidence, at: usize, name: &str) -> f64 {
+    evidence.layer(at).value(name).map_or(0.0, |number| number.value)
+}
+
+fn one(evidence: &ModelEvidence, page: &CheckPage, at: usize, saw: &str, because: String) -> Finding {
+    found(
+        page,
+        Said {
+            level: Level::Blocks,
+            at: evidence.layer(at).title(),
+            position: None,
+            saw: saw.into(),
+            because,
+            action: "go back to the last finite step, lower the rate or clip the gradient, and compute this layer in single precision".into(),
+            safety: None,
+        },
+    )
+}
