@@ -21,6 +21,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("carnot-models", 2),
     ("carnot-lab", 3),
     ("carnot", 4),
+    ("carnot-py", 4),
 ];
 
 /// Crates of the workspace that are tools, not parts.
@@ -62,6 +63,7 @@ const READS_CLOCKS: &[(&str, &str)] = &[
     ("crates/carnot-lab/src/store/", "a run says when it was worked on"),
     ("crates/carnot-lab/src/drive.rs", "progress and the log of a run"),
     ("crates/carnot/src/", "progress"),
+    ("crates/carnot-py/src/ask.rs", "how often a running question looks for Ctrl-C"),
 ];
 
 fn root() -> PathBuf {
@@ -171,7 +173,7 @@ fn libraries_do_not_print() {
 #[test]
 fn no_file_is_longer_than_it_may_be() {
     let mut files = Vec::new();
-    for folder in ["crates", "xtask", "fuzz", "tests", ".ci"] {
+    for folder in ["crates", "python", "xtask", "fuzz", "tests", ".ci"] {
         collect(&root().join(folder), &["rs", "js", "mjs", "ts", "css", "py", "sh", "run"], &mut files);
     }
     let mut long = Vec::new();

@@ -1,0 +1,15 @@
+"""Hooks into PyTorch. Nothing here computes an observable: tensors become arrays, everything else is Rust.
+
+| module | one job |
+|---|---|
+| `model` | unwrap a model, name its modules, say what each is |
+| `batch` | a probe of any shape → inputs, labels, loss |
+| `state` | leave everything exactly as it was found |
+| `layout` | a tensor → samples × positions × units, at most so many |
+| `graph` | what lies between an addition and the skip around it; what follows a layer |
+| `reading` | one pass over the probe: what every module said, and the gradients |
+| `weights` | norms of parameters, gradients and updates |
+| `watch` | when to read; the recording |
+| `init` | critical initialisation |
+| `groups` | rates for each layer |
+"""

@@ -1,0 +1,424 @@
+"""When to read, what it may cost, and the recording."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import _native
+from .._error import Error
+from .._report import Report
+from . import batch as probes
+from . import model as tree
+from . import reading, weights
+from .layout import SAMPLES
+
+#: Fewer training passes than this between two readings are not worth the change.
+_SHORTEST = 1
+
+
+class Watch:
+    """Readings of a model while it trains. Made by :func:`carnot.watch`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probe: Any,
+        *,
+        budget: float = 0.01,
+        every: int | None = None,
+        path: str | os.PathLike[str] | bool | None = None,
+        loss: Callable[[Any, Any], torch.Tensor] | None = None,
+        trained: bool = False,
+        pool: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not 0 < budget <= 1:
+            raise _range("budget", budget, "above 0, at most 1", "budget=0.01")
+        if every is not None and every < 1:
+            raise _range("every", every, "at least 1", "every=100")
+        self._model = tree.unwrap(model)
+        self._leaves = tree.leaves(self._model)
+        self._batch = probes.read(probe, loss)
+        self._budget, self._every = budget, every
+        self._name = name or type(self._model).__name__
+        self._trained, self._pool = trained, pool
+        self._path = path
+        self._session: _native.Session | None = None
+        self._skipped: dict[str, str] = {}
+        self._snapshot: weights.Snapshot | None = None
+        self._handles: list[Any] = []
+        self._busy = False
+        self._step = 0
+        self._last: int | None = None
+        self._spent = 0.0
+        self._cost = 0.0
+        self._start: float | None = None
+        self._readings = 0
+        #: Why the watch ended before it was closed, if it did.
+        self.stopped: str | None = None
+        if _is_follower():
+            self.stopped = "another process of this group reads"
+            return
+        self._read()
+        self._spent = 0.0
+        self._wrapped = 0
+        if model is not self._model:
+            self._handles.append(model.register_forward_pre_hook(_uncompiled(self._enter_wrapper), prepend=True))
+            self._handles.append(model.register_forward_hook(self._leave_wrapper, always_call=True))
+        self._handles.append(self._model.register_forward_pre_hook(_uncompiled(self._before), prepend=True))
+
+    # ── what a user asks ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def overhead(self) -> float:
+        """Time spent on readings inside the training over the time of the training so far."""
+        if self._start is None:
+            return 0.0
+        elapsed = time.perf_counter() - self._start
+        return self._spent / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def steps(self) -> list[int]:
+        """Training passes that were read, from 0."""
+        return [reading["step"] for reading in self.readings()]
+
+    @property
+    def path(self) -> Path | None:
+        """Where the recording is written, if it is."""
+        return Path(self._path) if isinstance(self._path, (str, os.PathLike)) else None
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What is wrong, as :attr:`carnot.Report.findings`."""
+        return self.report().findings
+
+    def readings(self) -> list[dict[str, Any]]:
+        """The raw numbers: one entry a step, with every call and every observable."""
+        if self._session is None:
+            return []
+        numbers: list[dict[str, Any]] = json.loads(self._session.readings())
+        return numbers
+
+    def report(self) -> Report:
+        """What is known so far; a last reading is taken when the model was trained since the one before."""
+        if self._session is None:
+            raise Error(
+                "python/nothing-read",
+                "nothing was read yet",
+                self.stopped or "the watch was closed before its first reading",
+                "ask the process that reads",
+            )
+        if self._handles and self._last != self._step and self.stopped is None:
+            self._guarded()
+        return Report(self._session.report())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return self.report().to_dict()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report (``.html``, ``.json``, ``.txt``, ``.csv``) or, with ``.carnot``, the recording."""
+        if Path(path).suffix == ".carnot":
+            report = self._session
+            if report is None:
+                self.report()
+            else:
+                report.save(os.fspath(path))
+            return Path(path)
+        return self.report().save(path)
+
+    def read(self) -> None:
+        """Takes a reading now."""
+        self._read()
+
+    def close(self) -> None:
+        """Takes the hooks away. What was read stays."""
+        if self._handles and self._last != self._step and self.stopped is None:
+            self._guarded()
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._snapshot = None
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"stopped: {self.stopped}" if self.stopped else "watching" if self._handles else "closed"
+        where = f", {self.path}" if self.path else ""
+        return f"<carnot.Watch {self._name}: {self._readings} readings, {state}{where}>"
+
+    # ── inside the training ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _enter_wrapper(self, module: nn.Module, args: Any) -> None:
+        # What happens inside a wrapper, perhaps in several replicas, is one pass.
+        self._before(module, args)
+        self._wrapped += 1
+
+    def _leave_wrapper(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._wrapped = max(0, self._wrapped - 1)
+
+    def _before(self, module: nn.Module, args: Any) -> None:
+        """Before a forward pass of the model: is it one of training, and is it time?"""
+        if self._busy or self._wrapped or not self._model.training or not torch.is_grad_enabled() or self.stopped:
+            return
+        if torch._C._get_tracing_state() is not None:
+            return
+        now = time.perf_counter()
+        if self._start is None:
+            # The first pass is of the network that was read when the watch began.
+            self._start = now
+            self._step = 0
+        else:
+            self._step += 1
+        if self._step and self._is_due(now):
+            self._guarded()
+        elif self._will_be_due(now):
+            self._take_snapshot()
+
+    def _is_due(self, now: float) -> bool:
+        if self._every is not None:
+            return self._step % self._every == 0
+        if self._step - (self._last or 0) < _SHORTEST or self._start is None:
+            return False
+        return self._spent + self._cost <= self._budget * (now - self._start)
+
+    def _will_be_due(self, now: float) -> bool:
+        """Is the next pass likely to be read? Then the weights before it are needed for the update."""
+        if self._snapshot is not None:
+            return False
+        if self._every is not None:
+            return (self._step + 1) % self._every == 0
+        if self._start is None or self._step == 0:
+            return False
+        pass_time = (now - self._start) / self._step
+        return self._spent + self._cost <= self._budget * (now - self._start + pass_time)
+
+    def _take_snapshot(self) -> None:
+        start = time.perf_counter()
+        self._snapshot = weights.Snapshot(self._weights())
+        self._snapshot_step = self._step
+        self._spent += time.perf_counter() - start
+
+    def _guarded(self) -> None:
+        """A reading that fails ends the watch with a warning, never the training."""
+        start = time.perf_counter()
+        try:
+            self._read()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+            self.stopped = f"{type(error).__name__} at step {self._step}: {str(error).splitlines()[0] if str(error) else ''}"
+            warnings.warn(f"carnot.watch stopped: {self.stopped}; the training goes on", stacklevel=2)
+        spent = time.perf_counter() - start
+        self._spent += spent
+        # A moving average: one slow reading (a cold cache) should not silence the rest.
+        self._cost = spent if self._readings <= 2 else 0.5 * (self._cost + spent)
+
+    def _read(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            start = time.perf_counter()
+            _wait(self._model)
+            updates = self._updates()
+            seen = reading.run(self._model, self._leaves, self._batch)
+            self._record(seen, updates)
+            _wait(self._model)
+            if self._readings == 1:
+                self._cost = time.perf_counter() - start
+        finally:
+            self._busy = False
+        self._last = self._step
+
+    def _updates(self) -> dict[int, float]:
+        """Change of every weight per step, since the snapshot of the step before."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is None:
+            return {}
+        passes = max(1, self._step - self._snapshot_step)
+        changes = snapshot.updates() or {}
+        return {key: change / passes for key, change in changes.items()}
+
+    def _weights(self) -> list[tuple[int, torch.Tensor]]:
+        found = {id(p): p for leaf in self._leaves if (p := tree.weight_of(leaf.module)) is not None}
+        return list(found.items())
+
+    def _record(self, seen: reading.Pass, updates: dict[int, float]) -> None:
+        if self._session is None:
+            self._session = self._begin(seen)
+        head = _head(seen)
+        for call in seen.calls:
+            if call.weight is not None and call.module is not None and call.index == 0:
+                key = id(call.weight)
+                inputs = tree.fan_in(call.module, call.weight)
+                told = weights.told(call.weight, inputs, seen.gradients.get(key), updates.get(key))
+                call.weights = json.dumps(told)
+            if call is head and call.weight is not None:
+                call.classifier = call.weight.detach().float().cpu().contiguous().numpy().reshape(-1)
+            if call.gradient is not None and call.gradient.size != call.features.size:
+                call.gradient = None
+        self._session.read(self._step, seen.loss, seen.calls)
+        self._readings += 1
+
+    def _begin(self, seen: reading.Pass) -> _native.Session:
+        samples = min(self._batch.samples, SAMPLES)
+        labels = _labels(seen, samples)
+        header = {
+            "schema": "carnot.recording/1",
+            "model": self._name,
+            "modules": self._modules(seen),
+            "probe": {
+                "samples": samples,
+                "classes": 0 if labels is None else len(set(labels)),
+                "has_labels": labels is not None,
+            },
+            "starts_untrained": not self._trained,
+            "versions": {
+                "carnot": _native.__version__,
+                "torch": str(torch.__version__),
+                "python": platform.python_version(),
+            },
+        }
+        pool = self._pool or ("flatten" if any("conv" in call.kind for call in seen.calls) else "mean")
+        self._path = _place(self._path, self._name)
+        try:
+            return _native.Session(json.dumps(header), samples, labels, self._path, pool)
+        except Error as error:
+            if self._path is None or "file" not in error.code:
+                raise
+            warnings.warn(f"no recording is written: {error.problem}", stacklevel=2)
+            self._path = False
+            return _native.Session(json.dumps(header), samples, labels, None, pool)
+
+    def _modules(self, seen: reading.Pass) -> list[dict[str, Any]]:
+        """The module tree, with a reason for everything that has weights and was not read."""
+        read = {call.name for call in seen.calls}
+        modules = []
+        owners: dict[int, str] = {}
+        for leaf in self._leaves:
+            own = list(leaf.module.parameters())
+            entry: dict[str, Any] = {
+                "name": leaf.name,
+                "kind": leaf.kind,
+                "parameters": sum(p.numel() for p in own),
+            }
+            weight = tree.weight_of(leaf.module)
+            tied = None if weight is None else owners.setdefault(id(weight), leaf.name)
+            if leaf.name not in read:
+                reason = seen.skipped.get(leaf.name, "not called on this probe")
+                entry["skipped"] = f"{reason}, tied to {tied}" if tied not in (None, leaf.name) else reason
+            modules.append(entry)
+        known = {leaf.module for leaf in self._leaves}
+        for name, module in self._model.named_modules():
+            own = [p for p in module.parameters(recurse=False)]
+            under = any(name.startswith(leaf.name + ".") for leaf in self._leaves)
+            if own and module not in known and not under:
+                names = ", ".join(key for key, _ in module.named_parameters(recurse=False))
+                modules.append(
+                    {
+                        "name": name or self._name,
+                        "kind": tree.kind(module),
+                        "parameters": sum(p.numel() for p in own),
+                        "skipped": f"parameters used inside its own forward: {names}",
+                    }
+                )
+        return modules
+
+
+def check(model: nn.Module, batch: Any, **settings: Any) -> Report:
+    """One reading of the model as it is."""
+    watch = Watch(model, batch, path=False, **settings)
+    try:
+        return watch.report()
+    finally:
+        watch.close()
+
+
+def _labels(seen: reading.Pass, samples: int) -> list[int] | None:
+    y = seen.labels
+    if y is None:
+        return None
+    y = y.cpu()
+    if y.dim() == 2 and y.shape[1] > 1:
+        # One a position: usable where the calls keep all of their positions.
+        kept = {call.positions for call in seen.calls}
+        if y.shape[1] not in kept:
+            return None
+    return [int(label) for label in y.reshape(-1)]
+
+
+def _head(seen: reading.Pass) -> reading.Call | None:
+    """The last call, where it is a linear layer that reads the call before."""
+    if len(seen.calls) < 2 or seen.labels is None:
+        return None
+    last, before = seen.calls[-1], seen.calls[-2]
+    weight = last.weight
+    if last.kind != "linear" or weight is None or not isinstance(last.module, nn.Linear):
+        return None
+    fits = tuple(weight.shape) == (last.width, before.width)
+    return last if fits else None
+
+
+def _is_follower() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_rank() != 0
+
+
+def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
+    """The same hook, which a compiler leaves alone. Its own decorator would load the compiler, which takes seconds."""
+
+    kept: list[Callable[..., None]] = []
+
+    def free(module: nn.Module, args: Any) -> None:
+        if not kept and "torch._dynamo" in sys.modules:
+            kept.append(torch.compiler.disable(hook))  # type: ignore[no-untyped-call]
+        (kept[0] if kept else hook)(module, args)
+
+    free._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return free
+
+
+def _wait(model: nn.Module) -> None:
+    device = tree.device_of(model)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _place(path: Any, name: str) -> str | None:
+    """Where the recording goes: as asked, nowhere, or into ``runs/``."""
+    if path is False:
+        return None
+    if path is None or path is True:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        folder = Path("runs")
+        place = folder / f"watch-{stamp}-{name.lower()}.carnot"
+        n = 2
+        while place.exists():
+            place = folder / f"watch-{stamp}-{name.lower()}-{n}.carnot"
+            n += 1
+    else:
+        place = Path(os.fspath(path))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # The writer says why, in one place for every way in which a folder can refuse.
+        pass
+    return os.fspath(place)
+
+
+def _range(key: str, value: Any, range_: str, remedy: str) -> Error:
+    return Error("config/out-of-range", f"{key} is {value}", f"it must be {range_}", remedy)

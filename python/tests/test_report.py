@@ -1,0 +1,108 @@
+"""What needs no PyTorch: theory, experiments, reports, errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import carnot
+
+
+def test_theory_is_asked_in_one_line() -> None:
+    report = carnot.predict("784-128x50-10", activation="z * tanh(softplus(z))")
+    data = report.to_dict()
+    assert data["schema"] == "carnot.report/1" and data["command"] == "predict"
+    assert data["criticality"]["c_w"] == pytest.approx(2.01352, rel=1e-4)
+    assert "C_W" in repr(report) and report._repr_html_().startswith("<iframe")
+    assert not Path("runs").exists()
+
+
+def test_keywords_are_the_keys_of_the_command_line() -> None:
+    report = carnot.ensemble("16-24x2-4", activation="tanh", init="critical", members=20, seed=3, runs="kept")
+    assert report.to_dict()["provenance"]["seed"] == 3
+    folders = list(Path("kept").iterdir())
+    assert len(folders) == 1 and (folders[0] / "report.html").exists()
+    again = carnot.ensemble("16-24x2-4", activation="tanh", init="critical", members=20, seed=3, runs="kept")
+    assert again.to_dict()["profiles"] == report.to_dict()["profiles"]
+    checked = carnot.check("64-128x50-10", "digits", activation="tanh")
+    assert checked.verdict == "will-not-learn" and checked.findings[0]["level"] == "blocks"
+    kernel = carnot.kernel("64-32x2-10", data="digits", train=60)
+    assert kernel.to_dict()["command"] == "kernel"
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    one, two = (carnot.ensemble("16-24x2-4", members=40, threads=n).to_dict()["profiles"] for n in (1, 2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "nearest"),
+    [
+        ({"activaton": "tanh"}, "config/unknown-key", "activation"),
+        ({"activation": "tahn"}, "activation/unknown-name", "tanh"),
+        ({"c_w": -1}, "config/wrong-value", "c_w"),
+        ({"init": "citical"}, "config/wrong-value", "critical"),
+    ],
+)
+def test_errors_have_a_code_a_cause_and_a_remedy(settings: dict[str, object], code: str, nearest: str) -> None:
+    with pytest.raises(carnot.Error) as told:
+        carnot.predict("784-128x50-10", **settings)
+    error = told.value
+    assert error.code == code
+    assert nearest in error.cause + error.remedy
+    assert error.problem and error.problem in str(error) and "--" not in error.remedy
+
+
+def test_tables_are_frames_or_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = carnot.predict("784-128x5-10", activation="tanh")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    arrays = report.table()
+    assert isinstance(arrays, dict) and arrays["kernel"].dtype == np.float64
+    assert len({len(column) for column in arrays.values()}) == 1
+    monkeypatch.undo()
+    pandas = pytest.importorskip("pandas")
+    frame = report.table()
+    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(arrays)
+    assert set(frame["layer"]) == set(arrays["layer"])
+
+
+def test_reports_are_saved_by_their_ending() -> None:
+    report = carnot.predict("784-128x5-10")
+    assert report.save("out/report.html").read_text().startswith("<!doctype html>")
+    assert json.loads(report.save("report.json").read_text()) == report.to_dict()
+    assert carnot.open("report.json").to_dict() == report.to_dict()
+    assert report.save("table.csv").read_text().startswith("source,step,layer,")
+    with pytest.raises(carnot.Error) as told:
+        report.save("report.docx")
+    assert ".html" in told.value.cause
+    Path("other.json").write_text("{}")
+    with pytest.raises(carnot.Error):
+        carnot.open("other.json")
+    Path("other.carnot").write_bytes(b"\x80\x04")
+    with pytest.raises(carnot.Error):
+        carnot.open("other.carnot")
+
+
+def test_data_come_as_arrays() -> None:
+    x, y = carnot.data("digits")
+    assert x.shape == (1797, 64) and x.dtype == np.float32 and set(y.tolist()) == set(range(10))
+    assert float(np.mean(x.astype(np.float64) ** 2)) == pytest.approx(1, abs=1e-6)
+    with pytest.raises(carnot.Error):
+        carnot.data("digts")
+
+
+def test_without_torch_theory_works_and_the_rest_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import carnot\n"
+        "assert carnot.predict('64-32x2-10')\n"
+        "try: carnot.watch(None, None)\n"
+        "except carnot.Error as error: print(error.code, error.remedy)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout.startswith("python/no-torch pip install"), run.stderr
