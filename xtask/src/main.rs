@@ -7,11 +7,13 @@
 //! | [`lint`] | format, clippy, licences |
 //! | [`test`] | tests and documentation examples of the workspace |
 //! | [`browser`] | reports, opened in a real browser |
+//! | [`python`] | the Python package, built and tested |
 //! | [`book`] | the parts of the book that the program writes, and its pages |
 
 mod book;
 mod browser;
 mod lint;
+mod python;
 mod step;
 mod test;
 
@@ -25,6 +27,7 @@ const USAGE: &str = "cargo xtask TASK
   lint     formatting, clippy with warnings denied, licences
   ci       lint, then test
   browser  the browser tests alone, with what was built for the tests
+  python   the Python package alone
   bench    the benches; arguments are passed on
   book     write the parts of the book that the program knows, then build its pages
 ";
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
             test::all(&mut steps);
         }
         ("browser", true) => browser::all(&mut steps),
+        ("python", true) => python::all(&mut steps),
         ("book", true) => book::all(&mut steps),
         ("bench", _) => steps.run("benches", cargo(&["bench", "--workspace", "--bench", "*"]).args(rest)),
         ("" | "help" | "--help" | "-h", true) => {

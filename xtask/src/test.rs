@@ -1,6 +1,7 @@
 //! Every test of the workspace, in release: an unoptimised quadrature takes minutes, and one profile is built once.
 
 use crate::browser;
+use crate::python;
 use crate::step::{Steps, answers, cargo};
 
 /// All of them.
@@ -15,4 +16,6 @@ pub fn all(steps: &mut Steps) {
         );
     }
     browser::all(steps);
+    // Last: the wheel asks for other features of shared crates than the workspace does.
+    python::all(steps);
 }
