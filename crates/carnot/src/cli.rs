@@ -17,7 +17,8 @@ pub fn command() -> Command {
         .max_term_width(100)
         .disable_help_subcommand(true)
         .subcommand_required(false);
-    let command = VERBS.iter().map(|verb| experiment(*verb)).chain(others()).fold(command, Command::subcommand);
+    let command =
+        VERBS.iter().map(|verb| experiment(*verb)).chain(others()).fold(command, Command::subcommand);
     command.mut_subcommand("check", |check| {
         check.arg(
             Arg::new("reference")

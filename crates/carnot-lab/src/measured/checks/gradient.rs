@@ -68,7 +68,7 @@ fn run(evidence: &ModelEvidence, page: &CheckPage, explodes: bool) -> Result<Vec
     Ok(vec![found(
         page,
         Said {
-            level: if ratio > 1e6 || ratio < 1e-6 { Level::Blocks } else { Level::Costs },
+            level: if !(1e-6..=1e6).contains(&ratio) { Level::Blocks } else { Level::Costs },
             at: evidence.stages[at].name.clone(),
             position: Some(evidence.position(at)),
             saw: format!("the gradient at the first hidden layer is {} of that at the last", short(ratio)),

@@ -75,7 +75,7 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         return Ok(vec![]);
     }
     let names: Vec<String> = wrong.iter().map(|(stage, ..)| stage.name.clone()).collect();
-    let loss = if drift < 1e-4 || drift > 1e4 { Level::Blocks } else { Level::Costs };
+    let loss = if !(1e-4..=1e4).contains(&drift) { Level::Blocks } else { Level::Costs };
     Ok(vec![found(
         &PAGE,
         Said {
