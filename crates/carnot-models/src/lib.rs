@@ -6,6 +6,7 @@
 //! | [`checkpoint`] | the tensors of a file or folder: names, shapes, types; numbers one tensor at a time |
 //! | [`element`] | number types, quantised blocks too, to single precision |
 //! | [`files`] | one reader a format: safetensors (sharded too), GGUF, PyTorch (zip and legacy), NPZ |
+//! | [`huggingface`] | `config.json` or metadata → architecture and, as far as the layer set goes, a network; names → roles |
 //! | [`spectrum`] | one matrix: scale, spectrum, power law with its goodness of fit, random-matrix null, units |
 //! | [`error`] | why a model cannot be read |
 //!
@@ -16,4 +17,5 @@ pub mod checkpoint;
 pub mod element;
 pub mod error;
 pub mod files;
+pub mod huggingface;
 pub mod spectrum;

@@ -12,10 +12,10 @@ use super::units::{Dead, Duplicated, dead, duplicated};
 /// What one weight matrix says by itself. What cannot be computed says why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
-    /// Rows: outputs.
-    pub fan_out: usize,
-    /// Columns: inputs that one output adds up.
-    pub fan_in: usize,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs that one output adds up.
+    pub columns: usize,
     /// Moments of the entries.
     pub entries: Answer<Entries>,
     /// The law from which the entries look drawn.
@@ -38,14 +38,15 @@ pub struct Analysis {
 
 /// Analyses one matrix on the calling thread.
 ///
-/// * `values`: `[fan_out, fan_in]`, row-major
+/// * `values`: `[rows, columns]`, row-major; rows are outputs
+/// * `fan_in`: of $C_W$; the columns, but 1 for an embedding
 /// * `seed`, `at`: address of the random numbers of the goodness of fit, so that the bits do not depend on who asks when
 #[must_use]
-pub fn analyse(values: &[f32], fan_out: usize, fan_in: usize, seed: u64, at: u64) -> Analysis {
+pub fn analyse(values: &[f32], [rows, columns]: [usize; 2], fan_in: usize, seed: u64, at: u64) -> Analysis {
     let entries = Entries::of(values);
     let mut analysis = Analysis {
-        fan_out,
-        fan_in,
+        rows,
+        columns,
         law: entries.as_ref().ok().map(Entries::law),
         c_w: None,
         c_w_error: None,
@@ -59,8 +60,8 @@ pub fn analyse(values: &[f32], fan_out: usize, fan_in: usize, seed: u64, at: u64
     let Ok(entries) = analysis.entries.clone() else { return analysis };
     let c_w = (entries.std * entries.std + entries.mean * entries.mean) * fan_in as f64;
     (analysis.c_w, analysis.c_w_error) = (Some(c_w), Some(c_w * entries.variance_error));
-    analysis.dead = Ok(dead(values, fan_out, fan_in));
-    let gram = match Gram::of(values, fan_out, fan_in) {
+    analysis.dead = Ok(dead(values, rows, columns));
+    let gram = match Gram::of(values, rows, columns) {
         Ok(gram) => gram,
         Err(why) => {
             analysis.ranks = Err(why.clone());
@@ -70,13 +71,13 @@ pub fn analyse(values: &[f32], fan_out: usize, fan_in: usize, seed: u64, at: u64
             return analysis;
         }
     };
-    analysis.duplicated = duplicated(values, fan_out, fan_in, &gram);
+    analysis.duplicated = duplicated(values, rows, columns, &gram);
     let eigenvalues = gram.eigenvalues();
     drop(gram);
     let of = |eigenvalues: &Answer<Vec<f64>>| eigenvalues.clone();
     analysis.ranks = of(&eigenvalues).and_then(|values| Ranks::of(&values));
     analysis.tail = of(&eigenvalues).and_then(|values| fit(&values, seed, at));
-    analysis.random = of(&eigenvalues).and_then(|values| random(&values, fan_out.max(fan_in)));
+    analysis.random = of(&eigenvalues).and_then(|values| random(&values, rows.max(columns)));
     analysis
 }
 
