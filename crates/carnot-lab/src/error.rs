@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use carnot_kernel::KernelError;
+use carnot_models::error::ModelError;
 use carnot_net::activation::ActivationError;
 use carnot_net::dataset::DataError;
 use carnot_net::error::NetworkError;
@@ -169,6 +170,9 @@ pub enum LabError {
     /// Data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A trained model cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// A sample of another size than the network takes.
     #[error("a sample of {data} has {} numbers, the network takes {}", sample.iter().product::<usize>(), network.iter().product::<usize>())]
     DataShape {

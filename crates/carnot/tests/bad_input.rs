@@ -251,6 +251,104 @@ fn kernels() {
     assert_eq!(names(folder.path()), before, "nothing is written");
 }
 
+/// A zip archive of one stored member, written by hand.
+fn stored(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let crc = {
+        let table =
+            |byte: u32| (0..8).fold(byte, |c, _| if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 });
+        !bytes.iter().fold(!0u32, |crc, byte| table((crc ^ u32::from(*byte)) & 255) ^ (crc >> 8))
+    };
+    let mut sizes = crc.to_le_bytes().to_vec();
+    sizes.extend((bytes.len() as u32).to_le_bytes());
+    sizes.extend((bytes.len() as u32).to_le_bytes());
+    sizes.extend((name.len() as u16).to_le_bytes());
+    sizes.extend([0, 0]);
+    let local = [b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0".as_slice(), &sizes, name.as_bytes(), bytes].concat();
+    let central =
+        [b"PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0\0\0".as_slice(), &sizes, &[0; 14][..], name.as_bytes()]
+            .concat();
+    let mut end = b"PK\x05\x06\0\0\0\0\x01\0\x01\0".to_vec();
+    end.extend((central.len() as u32).to_le_bytes());
+    end.extend((local.len() as u32).to_le_bytes());
+    end.extend([0, 0]);
+    [local, central, end].concat()
+}
+
+fn safetensors(header: &str, data: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+}
+
+#[test]
+fn models() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let tensor = |shape: &str, places: &str| {
+        format!("{{\"w\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":{places}}}}}")
+    };
+    let good = safetensors(&tensor("[2,2]", "[0,16]"), 16);
+    write("cut.safetensors", &good[..good.len() - 1]);
+    write("header.safetensors", &good[..30]);
+    write("huge.safetensors", &safetensors(&tensor("[50000000000]", "[0,200000000000]"), 16));
+    write("negative.safetensors", &safetensors(&tensor("[4]", "[-16,0]"), 16));
+    let two = r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"b":{"dtype":"F32","shape":[3],"data_offsets":[4,16]}}"#;
+    write("overlap.safetensors", &safetensors(two, 16));
+    write("empty.safetensors", b"");
+    write("model.safetensors.index.json", br#"{"weight_map":{"w":"model-00001-of-00002.safetensors"}}"#);
+    write("code.pt", &stored("m/data.pkl", b"\x80\x02cos\nsystem\nX\x0d\0\0\0touch hacked.x\x85R."));
+    write("code.pth", b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0ctouch hacked\x85R.");
+    write("cut.npz", b"PK\x03\x04\x14\x00\x00\x00");
+    write("counts.gguf", &[b"GGUF\x03\0\0\0".as_slice(), &[255; 16]].concat());
+    write("cut.gguf", b"GGUF\x03\0\0\0\x01");
+    write("picture.bin", b"\x89PNG\r\n\x1a\n and so on");
+    for (name, config) in
+        [("list", "[1]"), ("text", r#"{"model_type":"bert","hidden_size":"384"}"#), ("words", "hello")]
+    {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("config.json"), config).unwrap();
+        fs::write(folder.path().join(name).join("model.safetensors"), &good).unwrap();
+    }
+    fs::create_dir(folder.path().join("nothing")).unwrap();
+    let before = names(folder.path());
+    let rows: &[(&str, &str, &str)] = &[
+        ("cut.safetensors", "model/truncated", "15 are there"),
+        ("header.safetensors", "model/truncated", "the header"),
+        ("huge.safetensors", "model/truncated", "200000000000 bytes"),
+        ("negative.safetensors", "model/damaged", "safetensors"),
+        ("overlap.safetensors", "model/damaged", "safetensors"),
+        ("empty.safetensors", "model/empty", "empty.safetensors"),
+        ("model.safetensors.index.json", "model/shards", "model-00001-of-00002.safetensors"),
+        ("code.pt", "model/code", "os.system"),
+        ("code.pth", "model/code", "posix.system"),
+        ("cut.npz", "model/damaged", "cut.npz"),
+        ("counts.gguf", "model/too-much", "18446744073709551615"),
+        ("cut.gguf", "model/truncated", "cut.gguf"),
+        ("picture.bin", "model/damaged", "picture.bin"),
+        ("list", "model/damaged", "no JSON object"),
+        ("text", "model/config", "hidden_size"),
+        ("words", "model/damaged", "not JSON"),
+        ("nothing", "model/no-weights", "nothing"),
+    ];
+    for (model, code, place) in rows {
+        is_told(&carnot(folder.path(), &["check", model]), code, place, model);
+    }
+    assert_eq!(names(folder.path()), before, "nothing is written, and nothing was executed");
+}
+
+/// The same under a limit of memory: 200 GB are never asked for.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_model_that_lies_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = r#"{"w":{"dtype":"F32","shape":[50000000000],"data_offsets":[0,200000000000]}}"#;
+    fs::write(folder.path().join("huge.safetensors"), safetensors(header, 16)).unwrap();
+    let script = format!(
+        "ulimit -v 2000000; exec {} check huge.safetensors --threads 1",
+        cargo_bin("carnot").display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    is_told(&output, "model/truncated", "200000000000 bytes", "2 GB of address space");
+}
+
 #[test]
 fn runs() {
     let folder = tempfile::tempdir().unwrap();

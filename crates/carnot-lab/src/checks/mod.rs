@@ -11,6 +11,7 @@ pub mod inputs_scatter;
 pub mod no_critical_point;
 pub mod signal_range;
 pub mod stuck;
+pub mod weights;
 
 use carnot_net::activation::Activation;
 use carnot_net::plan::Plan;
@@ -78,14 +79,20 @@ pub const TABLE: &[Check] = &[
     stuck::CHECK,
 ];
 
-/// What `carnot explain` says about each check: those on a network as data, then those on measured models.
+/// What `carnot explain` says about each check: those on a network as data, on measured models, on weights alone.
 pub const PAGES: &[&CheckPage] = &{
-    let measured = crate::measured::checks::PAGES;
-    let mut pages: [&CheckPage; TABLE.len() + crate::measured::checks::TABLE.len()] =
-        [TABLE[0].page; TABLE.len() + crate::measured::checks::TABLE.len()];
-    let mut at = 0;
-    while at < pages.len() {
-        pages[at] = if at < TABLE.len() { TABLE[at].page } else { measured[at - TABLE.len()] };
+    const MEASURED: [&CheckPage; crate::measured::checks::TABLE.len()] = crate::measured::checks::PAGES;
+    const ALL: usize = TABLE.len() + MEASURED.len() + weights::TABLE.len();
+    let mut pages: [&CheckPage; ALL] = [TABLE[0].page; ALL];
+    let (mut at, before) = (0, TABLE.len() + MEASURED.len());
+    while at < ALL {
+        pages[at] = if at < TABLE.len() {
+            TABLE[at].page
+        } else if at < before {
+            MEASURED[at - TABLE.len()]
+        } else {
+            weights::TABLE[at - before].page
+        };
         at += 1;
     }
     pages

@@ -127,6 +127,7 @@ impl Explain for LabError {
             LabError::Network { error, file } => network::explain(error, file.as_ref()),
             LabError::Activation(error) => error.explain(),
             LabError::Data(error) => error.explain(),
+            LabError::Model(error) => error.explain(),
             LabError::DataShape { data, sample, network } => told(
                 "data/shape",
                 problem,

@@ -9,6 +9,7 @@ mod engine;
 mod formula;
 mod kernel;
 mod lab;
+mod model;
 mod network;
 mod probe;
 mod sim;

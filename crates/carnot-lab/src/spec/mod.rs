@@ -86,6 +86,11 @@ fn network(text: &str, verb: &dyn Verb, keys: &[Key]) -> Result<Vec<Setting>, La
     if shorthand::looks_like(text) {
         return as_shorthand();
     }
+    if verb.verb() == "check" && Path::new(text).exists() && network::looks_like_model(text) {
+        let origin = Origin::Flag("NETWORK".into());
+        let value = serde_json::json!({ "model": text });
+        return Ok(vec![Setting { key: POSITIONAL.into(), value, origin }]);
+    }
     if Path::new(text).exists() {
         return file::settings(&file::source(text)?, verb, keys);
     }

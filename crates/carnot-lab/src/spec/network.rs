@@ -50,6 +50,29 @@ pub enum NetworkChoice {
     Shorthand(String),
     /// Input and layers.
     Network(Network),
+    /// A trained model on disk.
+    Model(ModelChoice),
+}
+
+/// A trained model on disk: a file of weights, or the folder that holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelChoice {
+    /// Its path.
+    pub model: String,
+    /// Checksum of everything in its files, so that a changed model is another question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
+/// Endings of files with weights.
+const WEIGHTS: &[&str] = &["safetensors", "gguf", "pt", "pth", "ckpt", "bin", "pkl", "npz"];
+
+/// Does this name a trained model rather than a description? A folder does, and a file with the ending of weights.
+pub fn looks_like_model(text: &str) -> bool {
+    let path = std::path::Path::new(text);
+    let is_weights = path.extension().is_some_and(|found| WEIGHTS.iter().any(|known| found == *known));
+    path.is_dir() || is_weights || text.ends_with(".safetensors.index.json")
 }
 
 impl Default for NetworkChoice {
@@ -62,6 +85,9 @@ impl<'de> Deserialize<'de> for NetworkChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NetworkChoice, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(NetworkChoice::Shorthand(text)),
+            table if table.get("model").is_some() => {
+                serde_json::from_value(table).map(NetworkChoice::Model).map_err(serde::de::Error::custom)
+            }
             table => {
                 serde_json::from_value(table).map(NetworkChoice::Network).map_err(serde::de::Error::custom)
             }
@@ -105,6 +131,10 @@ impl NetworkSettings {
                 self.refuse_shorthand_settings()?;
                 network.clone()
             }
+            NetworkChoice::Model(choice) => {
+                let range = "a network written out; carnot check reads the weights of a model".into();
+                return Err(LabError::OutOfRange { key: "network", value: choice.model.clone(), range });
+            }
         };
         Plan::new(&network)?;
         Ok(NetworkSettings { network: NetworkChoice::Network(network), ..NetworkSettings::default() })
@@ -114,9 +144,17 @@ impl NetworkSettings {
     pub fn network(&self) -> &Network {
         match &self.network {
             NetworkChoice::Network(network) => network,
-            NetworkChoice::Shorthand(_) => {
+            NetworkChoice::Shorthand(_) | NetworkChoice::Model(_) => {
                 unreachable!("settings are resolved before an experiment sees them")
             }
+        }
+    }
+
+    /// The trained model, when that is what is asked about.
+    pub fn model(&self) -> Option<&ModelChoice> {
+        match &self.network {
+            NetworkChoice::Model(model) => Some(model),
+            _ => None,
         }
     }
 

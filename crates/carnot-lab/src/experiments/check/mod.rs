@@ -1,6 +1,7 @@
 //! `carnot check`: is it healthy, which layer is the problem, what to change.
 
 pub mod tries;
+pub mod weights;
 mod write;
 
 use carnot_net::dataset::{Dataset, Targets};
@@ -36,6 +37,9 @@ use tries::{Copy, Tries, Try, attempt, plateau};
 ///
 /// The network is initialised, read on a probe of the data, and held against theory. With --try, one copy is trained
 /// as it is and one with the remedy, on the same batches.
+///
+/// A file or folder of a trained model (safetensors, GGUF, PyTorch, NPZ, Hugging Face) is read in its place: what its
+/// weights alone show, matrix by matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CheckSpec {
@@ -96,6 +100,9 @@ impl Experiment for Check {
     type Spec = CheckSpec;
 
     fn resolve(spec: CheckSpec) -> Result<CheckSpec, LabError> {
+        if spec.network.model().is_some() {
+            return weights::resolve(spec);
+        }
         spec.init.check()?;
         within("probe", spec.probe, (2..=2000).contains(&spec.probe), "2 to 2000")?;
         within("try", spec.steps.to_string(), spec.steps <= 10_000_000, "at most 10000000")?;
@@ -127,10 +134,16 @@ impl Experiment for Check {
     }
 
     fn subject(spec: &CheckSpec) -> String {
+        if let Some(choice) = spec.network.model() {
+            return weights::subject(choice);
+        }
         format!("{}, {}", network(spec.network.network()), spec.init.words())
     }
 
     fn plan(spec: &CheckSpec) -> Result<Vec<Job>, LabError> {
+        if let Some(choice) = spec.network.model() {
+            return weights::plan(choice);
+        }
         let mut jobs = vec![Job::new("measure", Task::Measure)];
         if spec.steps > 0 {
             for rate in rates(spec) {
@@ -146,6 +159,9 @@ impl Experiment for Check {
     }
 
     fn run(spec: &CheckSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
+        if let Some(choice) = spec.network.model() {
+            return weights::run(choice, spec.seed, job, tools);
+        }
         let setting = tools.shared("setting", || Setting::of(spec))?;
         let value = match job.read::<Task>()? {
             Task::Measure => serde_json::to_value(measure(spec, &setting)),
@@ -162,6 +178,9 @@ impl Experiment for Check {
     }
 
     fn report(spec: &CheckSpec, points: &[Point]) -> Result<Report, LabError> {
+        if let Some(choice) = spec.network.model() {
+            return weights::report(choice, spec.seed, points);
+        }
         let setting = Setting::of(spec)?;
         let (measured, tries) = collect(spec, &setting, points)?;
         let expected = setting.forecast(&setting.plan, &setting.initial.layers);
