@@ -1,5 +1,9 @@
 //! What the targets share: small limits, and what every accepted data set promises.
 
+use std::path::Path;
+
+use carnot_models::checkpoint::Checkpoint;
+use carnot_models::huggingface::roles::weights;
 use carnot_net::dataset::{DataError, Dataset, Options, Scaling, Source, Targets};
 
 /// Bytes that a data set may take here, so that a fuzzer finds what escapes it.
@@ -51,6 +55,26 @@ pub fn accepted(result: Result<Dataset, DataError>) {
         let mut scaled = data.clone();
         if scaled.standardize(scaling).is_ok() {
             assert!(scaled.inputs.iter().all(|x| x.is_finite()), "{scaling:?}");
+        }
+    }
+}
+
+/// Checks the promises of an accepted checkpoint: as many numbers as the shape says, and no more memory than the file accounts for.
+pub fn model(bytes: Vec<u8>, name: &str) {
+    let length = bytes.len();
+    let checkpoint = match Checkpoint::of_bytes(bytes, Path::new(name)) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert_eq!(weights(&checkpoint.tensors, false).len(), checkpoint.tensors.len());
+    for tensor in checkpoint.tensors.iter().take(64) {
+        if let Ok(values) = checkpoint.values(tensor) {
+            assert_eq!(values.len(), tensor.count());
+            // Deflate shrinks at most 1032 times, a bit makes at most one number of four bytes.
+            assert!(values.len() <= length * 8 * 1032);
         }
     }
 }
