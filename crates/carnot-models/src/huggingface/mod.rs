@@ -5,11 +5,9 @@
 //! | [`architecture`] | depth, width, heads, norms …, as plain data and as one line |
 //! | [`config`] | `config.json` → architecture; unknown families and keys by name |
 //! | [`metadata`] | GGUF metadata → architecture |
-//! | [`network`] | architecture → a network of the layer set, with the initialisation that the config states |
 //! | [`roles`] | names of tensors → layer and role; which of them are matrices, and why others are not |
 
 pub mod architecture;
 pub mod config;
 pub mod metadata;
-pub mod network;
 pub mod roles;

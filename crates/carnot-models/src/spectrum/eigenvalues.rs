@@ -81,7 +81,8 @@ pub struct Ranks {
 impl Ranks {
     /// The ranks of a matrix from the eigenvalues of its Gram matrix.
     ///
-    /// Source: Roy and Vetterli 2007 (effective rank); Rudelson and Vershynin 2007 (stable rank).
+    /// Source: Rudelson and Vershynin 2007 (stable rank). The effective rank is that of Roy and Vetterli 2007 with eigenvalues in
+    /// the place of their singular values, which gives less: the observable of recordings takes theirs.
     ///
     /// # Errors
     /// [`Unknown::Constant`] when all are zero, [`Unknown::TooFew`] when there are none.

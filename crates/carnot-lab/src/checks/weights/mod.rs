@@ -11,6 +11,7 @@ pub mod scale_apart;
 use carnot_models::huggingface::roles::{Role, Weight};
 use carnot_models::spectrum::matrix::Analysis;
 use carnot_report::finding::{Finding, Level, Remedy};
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use crate::explain::CheckPage;
@@ -32,7 +33,7 @@ impl Matrix {
 }
 
 /// A vector in which something is not finite.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BadVector {
     /// Its name.
     pub name: String,

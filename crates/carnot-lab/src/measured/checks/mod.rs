@@ -27,6 +27,7 @@ use carnot_report::finding::{Finding, Level, Remedy, Safety};
 use serde_json::json;
 
 use super::evidence::ModelEvidence;
+pub(super) use crate::checks::short;
 use crate::explain::CheckPage;
 
 /// One check on a measured model.
@@ -108,11 +109,6 @@ pub(super) fn found(page: &CheckPage, said: Said) -> Finding {
         ignore_when: Some(page.ignore.into()),
         evidence: Vec::new(),
     }
-}
-
-/// A number to three digits.
-pub(super) fn short(value: f64) -> String {
-    carnot_report::number::significant(value, 3)
 }
 
 /// `name` alone, or `first … last (n layers)`.

@@ -38,14 +38,6 @@ enum Task {
     Vectors,
 }
 
-/// A vector with numbers that are not finite.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Bad {
-    name: String,
-    nan: u64,
-    infinite: u64,
-}
-
 impl Model {
     fn open(choice: &ModelChoice) -> Result<Model, LabError> {
         let path = Path::new(&choice.model);
@@ -144,7 +136,7 @@ pub(super) fn run(choice: &ModelChoice, seed: u64, job: &Job, tools: &Tools) -> 
             for weight in model.weights.iter().filter(|weight| weight.reading == Reading::Vector) {
                 let (nan, infinite) = not_finite(&model.values(weight)?);
                 if nan + infinite > 0 {
-                    bad.push(Bad { name: weight.name.clone(), nan, infinite });
+                    bad.push(BadVector { name: weight.name.clone(), nan, infinite });
                 }
             }
             serde_json::to_value(bad)
@@ -159,9 +151,7 @@ pub(super) fn report(choice: &ModelChoice, seed: u64, points: &[Point]) -> Resul
     let (mut matrices, mut bad_vectors) = (Vec::new(), Vec::new());
     for point in points {
         if point.job == "vectors" {
-            let bad: Vec<Bad> = point.read()?;
-            let known = |bad: Bad| BadVector { name: bad.name, nan: bad.nan, infinite: bad.infinite };
-            bad_vectors.extend(bad.into_iter().map(known));
+            bad_vectors.extend(point.read::<Vec<BadVector>>()?);
             continue;
         }
         let analysis: Analysis = point.read()?;
