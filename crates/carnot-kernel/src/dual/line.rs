@@ -153,16 +153,10 @@ impl<S: Number> Line<'_, S> {
                 (one_u[0], one_w[0]) =
                     if is_far { (S::TWO - deficit, deficit) } else { (deficit, S::TWO - deficit) };
             }
-            let slope = if TANGENT { slope[0] } else { S::ONE };
-            (u[j], w[j]) = (one_u[0], one_w[0]);
-            let after = match &self.weigh {
-                None => (one_u[0], one_w[0], slope * before),
-                Some(weigh) => weigh.at::<false, TANGENT>(j, one_u[0], one_w[0], slope, before),
-            };
-            (u[j], w[j]) = (after.0, after.1);
             if TANGENT {
-                tangent[j] = after.2;
+                tangent[j] = before;
             }
+            self.enter(j, (one_u[0], one_w[0], slope[0]), u, w, tangent);
         }
     }
 
@@ -216,6 +210,26 @@ impl<S: Number> Line<'_, S> {
         Ok(())
     }
 
+    /// Puts (u, w, slope) after the activation in the place of pair `j`, through the weights where there are any.
+    fn enter(
+        &self,
+        j: usize,
+        (after_u, after_w, slope): (S, S, S),
+        u: &mut [S],
+        w: &mut [S],
+        tangent: &mut [S],
+    ) {
+        let before = tangent.get(j).copied().unwrap_or(S::ZERO);
+        let after = match &self.weigh {
+            None => (after_u, after_w, slope * before),
+            Some(weigh) => weigh.at::<false, true>(j, after_u, after_w, slope, before),
+        };
+        (u[j], w[j]) = (after.0, after.1);
+        if let Some(tangent) = tangent.get_mut(j) {
+            *tangent = after.2;
+        }
+    }
+
     /// In double precision whatever that of the line is: the angle of near points needs it.
     fn pieces(
         &self,
@@ -245,17 +259,8 @@ impl<S: Number> Line<'_, S> {
                 alone.each(dual, sides, &mut u[ends.clone()], &mut w[ends], &mut tangent[one])?;
                 continue;
             }
-            let (after_u, after_w) = (S::from_f64(wide_u[j]), S::from_f64(wide_w[j]));
-            let slope = S::from_f64(slope[j]);
-            let before = tangent.get(j).copied().unwrap_or(S::ZERO);
-            let after = match &self.weigh {
-                None => (after_u, after_w, slope * before),
-                Some(weigh) => weigh.at::<false, true>(j, after_u, after_w, slope, before),
-            };
-            (u[j], w[j]) = (after.0, after.1);
-            if let Some(tangent) = tangent.get_mut(j) {
-                *tangent = after.2;
-            }
+            let after = [wide_u[j], wide_w[j], slope[j]].map(S::from_f64);
+            self.enter(j, after.into(), u, w, tangent);
         }
         Ok(())
     }
@@ -273,17 +278,8 @@ impl<S: Number> Line<'_, S> {
             let (a, b) = (rows.points.variance[self.row], columns.points.variance[self.first + j]);
             let squares = [rows.points.square[self.row], columns.points.square[self.first + j]];
             let [after, slope] = pair(dual, [a, b], u[j].to_f64().min(2.0), squares)?;
-            let (after_u, after_w) = (S::from_f64(after), S::from_f64(2.0 - after));
-            let slope = S::from_f64(slope);
-            let before = if tangent.is_empty() { S::ZERO } else { tangent[j] };
-            let after = match &self.weigh {
-                None => (after_u, after_w, slope * before),
-                Some(weigh) => weigh.at::<false, true>(j, after_u, after_w, slope, before),
-            };
-            (u[j], w[j]) = (after.0, after.1);
-            if let Some(tangent) = tangent.get_mut(j) {
-                *tangent = after.2;
-            }
+            let after = [after, 2.0 - after, slope].map(S::from_f64);
+            self.enter(j, after.into(), u, w, tangent);
         }
         Ok(())
     }
