@@ -28,6 +28,28 @@ pub enum ProbeError {
         /// As given.
         found: usize,
     },
+    /// A chunk of samples that does not follow what was read.
+    #[error(
+        "a chunk of {samples} samples from sample {first} on cannot follow the {read} that were read, of {all}"
+    )]
+    Chunk {
+        /// Its first sample.
+        first: usize,
+        /// Its samples; 0 where the probe ended or had not begun.
+        samples: usize,
+        /// Samples read before it.
+        read: usize,
+        /// Samples of the probe.
+        all: usize,
+    },
+    /// A chunk with other calls than the first.
+    #[error("{call}: the chunk from sample {first} on does not have the calls of the first chunk")]
+    ChunkCalls {
+        /// First sample of the chunk.
+        first: usize,
+        /// The call that is too many, missing, or of another shape.
+        call: String,
+    },
     /// The file system refused.
     #[error("{} cannot be {what}: {error}", path.display())]
     File {

@@ -22,15 +22,15 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// Of the rows `choice` of `rows` `[.., width]`. Rows are centred before they are multiplied.
+    /// Of `rows` `[n, width]`. Rows are centred before they are multiplied.
     #[must_use]
-    pub fn of(rows: &[f32], width: usize, choice: &[usize]) -> Gram {
-        let n = choice.len();
+    pub fn of(rows: &[f32], width: usize) -> Gram {
+        let n = rows.len() / width;
         let (mut centred, mut size) = (vec![0.0; n * n], vec![0.0; n]);
         for start in (0..width).step_by(BLOCK) {
             let columns = BLOCK.min(width - start);
             let mut block = vec![0.0; n * columns];
-            for (row, &at) in block.chunks_mut(columns).zip(choice) {
+            for (at, row) in block.chunks_mut(columns).enumerate() {
                 let from = &rows[at * width + start..][..columns];
                 row.iter_mut().zip(from).for_each(|(to, &x)| *to = f64::from(x));
             }

@@ -9,6 +9,9 @@
 //! |---|---|
 //! | [`call`] | what a caller hands over: one output of one module, and what it knows of the weights |
 //! | [`session`] | calls of one step → numbers, in the order of the calls |
+//! | [`gather`] | sums over the samples of one call, which may come in chunks |
+//! | [`lanes`] | loops over its numbers, one pass each |
+//! | [`labels`] | classes of the rows, also in random orders |
 //! | [`seen`] | one call with what several observables need: rows, Gram, classes, the call before |
 //! | [`scatter`] | means and spreads of classes, one sample at a time, mergeable |
 //! | [`directions`] | within-class spread along the directions that separate the classes |
@@ -35,7 +38,10 @@ pub mod call;
 pub mod curve;
 pub mod directions;
 pub mod error;
+pub mod gather;
 pub mod gram;
+pub mod labels;
+pub mod lanes;
 pub mod observables;
 pub mod reading;
 pub mod recording;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::lanes;
 use crate::observables::Missing;
 
 /// One class: count, mean and summed squared distance to it.
@@ -127,6 +128,61 @@ impl Classes {
             return Err(Missing::Constant);
         }
         Ok(Traces { samples: n, classes: self.by_label.len() as f64, within, between })
+    }
+}
+
+/// Sums of rows by class while they come in, each class about its first row: no digits are lost to what all its rows share, and a
+/// sum over rows does not depend on how they are cut into chunks.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    width: usize,
+    classes: Vec<Sums>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    count: u64,
+    /// The first row.
+    first: Vec<f32>,
+    /// Σ (h − first).
+    sum: Vec<f64>,
+    /// Σ |h − first|².
+    squares: f64,
+}
+
+impl Tally {
+    /// No rows yet.
+    #[must_use]
+    pub fn new(classes: usize, width: usize) -> Tally {
+        Tally { width, classes: vec![Sums::default(); classes] }
+    }
+
+    /// Takes in one row.
+    ///
+    /// # Panics
+    /// When there are fewer classes.
+    pub fn push(&mut self, class: usize, row: &[f32]) {
+        let sums = &mut self.classes[class];
+        if sums.count == 0 {
+            sums.first = row.to_vec();
+            sums.sum = vec![0.0; self.width];
+        }
+        sums.count += 1;
+        sums.squares += lanes::about(row, &sums.first, &mut sums.sum);
+    }
+
+    /// Means and spreads, m = f + Σ(h − f)/n and q = Σ|h − f|² − |Σ(h − f)|²/n.
+    #[must_use]
+    pub fn classes(&self, names: &[u32]) -> Classes {
+        let mut classes = Classes::new(self.width);
+        for (sums, name) in self.classes.iter().zip(names).filter(|(sums, _)| sums.count > 0) {
+            let n = sums.count as f64;
+            let mean = sums.first.iter().zip(&sums.sum).map(|(&f, sum)| f64::from(f) + sum / n).collect();
+            let moved = sums.sum.iter().map(|sum| sum * sum).sum::<f64>() / n;
+            let spread = (sums.squares - moved).max(0.0);
+            classes.by_label.insert(*name, Class { count: sums.count, mean, spread });
+        }
+        classes
     }
 }
 

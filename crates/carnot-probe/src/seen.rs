@@ -1,36 +1,29 @@
 //! One call with what several observables need, made when it is first asked for.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
 
-use crate::call::{Call, Role};
+use crate::call::Role;
 use crate::directions::Directions;
+use crate::gather::{Elements, Facts, Frame, Gathered, Rows};
 use crate::gram::{Gram, Spectrum};
+use crate::labels::NONE;
+use crate::lanes;
 use crate::observables::Missing;
 use crate::ridge::Reader;
 use crate::scatter::{Classes, Traces, squared_distance};
-use crate::session::{Pool, Settings, choice};
 
-/// One call, the labels of its rows, and the call before it.
+/// One call whose samples have all come in, the labels of its rows, and the call before it.
 pub struct Seen<'a> {
-    /// What was handed over.
-    pub call: &'a Call<'a>,
-    /// Samples of the probe.
-    pub samples: usize,
-    /// How it is read.
-    pub settings: &'a Settings,
+    /// What it is.
+    pub call: &'a Facts,
+    /// What was gathered of it.
+    pub gathered: &'a Gathered,
+    /// The probe.
+    pub frame: Frame<'a>,
     /// The call before, where this one is not inside a branch.
     pub before: Option<&'a Kept>,
-    /// `[rows, width]`: one vector a label, or one a sample.
-    rows: Cow<'a, [f32]>,
-    row_width: usize,
-    labels: Result<Vec<Option<u32>>, Missing>,
-    chosen: Vec<usize>,
-    halves: Vec<bool>,
-    non_finite: u64,
     separated: OnceCell<Result<Separated, Missing>>,
     gram: OnceCell<Result<Gram, Missing>>,
     spectrum: OnceCell<Result<Spectrum, Missing>>,
@@ -39,11 +32,22 @@ pub struct Seen<'a> {
 
 /// What is kept of a call until the next one has been read.
 pub struct Kept {
-    separation: Result<(f64, Vec<f64>), Missing>,
-    reader: Result<(f64, Vec<f64>), Missing>,
+    separation: Result<Influenced, Missing>,
+    reader: Result<Influenced, Missing>,
     gram: Result<Gram, Missing>,
     /// Class means, for the head behind it.
     pub classes: Option<Classes>,
+}
+
+/// A number with what each row of the fixed choice does to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Influenced {
+    /// The number.
+    pub value: f64,
+    /// The change per share of the probe that a row is, of the rows chosen.
+    pub influence: Vec<f64>,
+    /// Rows that the number is of.
+    pub rows: usize,
 }
 
 /// Classes of the rows, compared.
@@ -52,40 +56,18 @@ pub struct Separated {
     pub classes: Classes,
     /// Traces of the scatter.
     pub traces: Traces,
-    /// Influence of each row on ln(Tr S_W / Tr S_B); 0 for rows that are left out.
+    /// Influence of each chosen row on ln(Tr S_W / Tr S_B).
     pub influence: Vec<f64>,
 }
 
 impl<'a> Seen<'a> {
-    /// Takes a call in; its shapes have been checked.
-    pub fn new(
-        call: &'a Call<'a>,
-        samples: usize,
-        labels: Option<&[u32]>,
-        settings: &'a Settings,
-        before: Option<&'a Kept>,
-    ) -> Seen<'a> {
-        let is_per_position = labels.is_some_and(|labels| labels.len() != samples);
-        let (rows, row_width) = rows(call, samples, settings.pool, is_per_position);
-        let n = rows.len() / row_width;
-        let labels = match labels {
-            None => Err(Missing::Labels),
-            Some(labels) if labels.len() != n => Err(Missing::Positions),
-            Some(labels) => Ok(large_classes(labels, settings.smallest_class)),
-        };
-        let non_finite = call.features.iter().filter(|x| !x.is_finite()).count() as u64;
-        let (chosen, halves) = choice(n, settings);
+    /// A call whose samples have all been gathered.
+    pub fn new(gathered: &'a Gathered, frame: Frame<'a>, before: Option<&'a Kept>) -> Seen<'a> {
         Seen {
-            call,
-            samples,
-            settings,
+            call: &gathered.facts,
+            gathered,
+            frame,
             before,
-            rows,
-            row_width,
-            labels,
-            chosen,
-            halves,
-            non_finite,
             separated: OnceCell::new(),
             gram: OnceCell::new(),
             spectrum: OnceCell::new(),
@@ -93,32 +75,52 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Features that are NaN or infinite.
-    #[must_use]
-    pub fn non_finite(&self) -> u64 {
-        self.non_finite
-    }
-
-    /// The features, where all of them are finite.
+    /// Sums over all outputs, where all of them are finite.
     ///
     /// # Errors
     /// [`Missing::NotFinite`].
-    pub fn features(&self) -> Result<&'a [f32], Missing> {
-        match self.non_finite {
-            0 => Ok(self.call.features),
+    pub fn elements(&self) -> Result<&'a Elements, Missing> {
+        match self.gathered.elements.non_finite {
+            0 => Ok(&self.gathered.elements),
             count => Err(Missing::NotFinite { count }),
         }
     }
 
-    /// Rows and their labels, those of small classes left out.
+    /// The fixed choice of rows, where all outputs are finite.
+    ///
+    /// # Errors
+    /// [`Missing::NotFinite`], [`Missing::Positions`].
+    pub fn rows(&self) -> Result<&'a Rows, Missing> {
+        self.elements()?;
+        self.gathered.rows.whole()
+    }
+
+    /// The class of each row of the probe.
+    fn classes_of_rows(&self) -> Result<&'a [u32], Missing> {
+        let labels = self.frame.labels.ok_or(Missing::Labels)?;
+        if labels.class.len() != self.gathered.rows.choice.of {
+            return Err(Missing::Positions);
+        }
+        Ok(&labels.class)
+    }
+
+    /// Chosen rows that have a class: place among the chosen, label, row.
     ///
     /// # Errors
     /// Without labels, or where they do not fit.
-    pub fn labelled(&self) -> Result<impl Iterator<Item = (usize, u32, &[f32])>, Missing> {
-        self.features()?;
-        let labels = self.labels.as_ref().map_err(Clone::clone)?;
-        let rows = self.rows.chunks_exact(self.row_width).zip(labels).enumerate();
-        Ok(rows.filter_map(|(at, (row, label))| Some((at, (*label)?, row))))
+    pub fn labelled(&self) -> Result<impl Iterator<Item = (usize, u32, &'a [f32])>, Missing> {
+        let rows = self.rows()?;
+        let (places, labels) = self.chosen_labels()?;
+        let row = |at: usize| &rows.kept[at * rows.width..][..rows.width];
+        Ok(places.into_iter().zip(labels).map(move |(at, label)| (at, label, row(at))))
+    }
+
+    /// Rows of the whole probe that have a class.
+    ///
+    /// # Errors
+    /// Without labels, or where they do not fit.
+    pub fn labelled_rows(&self) -> Result<usize, Missing> {
+        Ok(self.separated()?.classes.samples() as usize)
     }
 
     /// The classes of the rows.
@@ -130,14 +132,12 @@ impl<'a> Seen<'a> {
     }
 
     fn separate(&self) -> Result<Separated, Missing> {
-        let mut classes = Classes::new(self.row_width);
-        for (_, label, row) in self.labelled()? {
-            classes.push(label, row);
-        }
+        let (rows, labels) = (self.rows()?, self.frame.labels.ok_or(Missing::Labels)?);
+        let classes = rows.classes(labels).ok_or(Missing::Positions)?;
         let traces = classes.traces()?;
         let mean = classes.mean();
-        let mut influence = vec![0.0; self.rows.len() / self.row_width];
-        for (at, label, row) in self.labelled()? {
+        let mut influence = Vec::new();
+        for (_, label, row) in self.labelled()? {
             let class = &classes.by_label[&label];
             let (mut within, mut mixed) = (0.0, 0.0);
             for ((&x, m), all) in row.iter().zip(&class.mean).zip(&mean) {
@@ -146,7 +146,7 @@ impl<'a> Seen<'a> {
                 mixed += from_class * (m - all);
             }
             let between = squared_distance(&class.mean, &mean) + 2.0 * mixed;
-            influence[at] = within / traces.within - between / traces.between;
+            influence.push(within / traces.within - between / traces.between);
         }
         Ok(Separated { classes, traces, influence })
     }
@@ -155,17 +155,12 @@ impl<'a> Seen<'a> {
     ///
     /// # Errors
     /// As [`Seen::separated`].
-    pub fn shuffled(&self, order: u64) -> Result<Traces, Missing> {
-        let mut labels: Vec<u32> = self.labelled()?.map(|(_, label, _)| label).collect();
-        Stream::new(self.settings.seed, "shuffled labels", &[order]).shuffle(&mut labels);
-        let mut classes = Classes::new(self.row_width);
-        for ((_, _, row), label) in self.labelled()?.zip(labels) {
-            classes.push(label, row);
-        }
-        classes.traces()
+    pub fn shuffled(&self) -> Result<Vec<Traces>, Missing> {
+        let (rows, labels) = (self.rows()?, self.frame.labels.ok_or(Missing::Labels)?);
+        rows.shuffled.iter().map(|tally| tally.classes(&labels.names).traces()).collect()
     }
 
-    /// Directions that separate the classes, and each row's coordinates along them.
+    /// Directions that separate the classes.
     ///
     /// # Errors
     /// As [`Seen::separated`]; [`Missing::Merged`] when the class means are one vector.
@@ -182,11 +177,12 @@ impl<'a> Seen<'a> {
     }
 
     fn make_gram(&self) -> Result<Gram, Missing> {
-        self.features()?;
-        if self.chosen.len() < 2 {
+        let rows = self.rows()?;
+        let n = rows.kept.len() / rows.width;
+        if n < 2 {
             return Err(Missing::Few { needed: 2 });
         }
-        Ok(Gram::of(&self.rows, self.row_width, &self.chosen))
+        Ok(Gram::of(&rows.kept, rows.width))
     }
 
     /// Spectrum of the chosen rows.
@@ -197,14 +193,16 @@ impl<'a> Seen<'a> {
         self.spectrum.get_or_init(|| self.gram()?.spectrum()).as_ref().map_err(Clone::clone)
     }
 
-    /// Labels of the chosen rows.
+    /// Places of the chosen rows that have a class, and their labels.
     ///
     /// # Errors
-    /// Without labels, or when one of the rows is of a small class.
+    /// Without labels, or where they do not fit.
     pub fn chosen_labels(&self) -> Result<(Vec<usize>, Vec<u32>), Missing> {
-        let labels = self.labels.as_ref().map_err(Clone::clone)?;
-        let of = |(at, &row): (usize, &usize)| labels[row].map(|label| (at, label));
-        Ok(self.chosen.iter().enumerate().filter_map(of).unzip())
+        let classes = self.classes_of_rows()?;
+        let names = self.frame.labels.map_or(&[][..], |labels| &labels.names);
+        let of =
+            |(at, &row): (usize, &usize)| (classes[row] != NONE).then(|| (at, names[classes[row] as usize]));
+        Ok(self.gathered.rows.choice.rows.iter().enumerate().filter_map(of).unzip())
     }
 
     /// What a linear reader leaves unexplained.
@@ -219,20 +217,17 @@ impl<'a> Seen<'a> {
         let (places, labels) = self.chosen_labels()?;
         self.spectrum()?;
         let gram = self.gram()?;
-        if places.len() == gram.n {
-            return Reader::of(gram, &labels, &self.halves);
-        }
         let part = Gram {
             n: places.len(),
             width: gram.width,
             centred: gram.part(&places),
             size: places.iter().map(|&at| gram.size[at]).collect(),
         };
-        let halves: Vec<bool> = places.iter().map(|&at| self.halves[at]).collect();
+        let halves: Vec<bool> = places.iter().map(|&at| self.gathered.rows.choice.halves[at]).collect();
         Reader::of(&part, &labels, &halves)
     }
 
-    /// The class whose mean is nearest to each labelled row.
+    /// The class whose mean is nearest to each labelled row of the choice.
     #[must_use]
     pub fn guesses(&self) -> Option<Vec<u32>> {
         let classes = &self.separated().ok()?.classes;
@@ -245,22 +240,25 @@ impl<'a> Seen<'a> {
         self.labelled().ok()?.map(|(_, _, row)| guess(row)).collect()
     }
 
-    /// The largest unit of each labelled row, where there is a unit for every label: what a head says.
+    /// The largest unit of each labelled row of the choice, where there is a unit for every label: what a head says.
     #[must_use]
     pub fn outputs(&self) -> Option<Vec<u32>> {
-        let most = self.labels.as_ref().ok()?.iter().flatten().max()?;
-        if self.row_width <= *most as usize {
+        if !self.speaks() {
             return None;
         }
-        let largest =
-            |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).map(|at| at as u32);
-        self.labelled().ok()?.map(|(_, _, row)| largest(row)).collect()
+        Some(self.labelled().ok()?.map(|(_, _, row)| lanes::largest(row) as u32).collect())
+    }
+
+    /// Does it have a unit for every label?
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.frame.labels.is_some_and(|labels| self.gathered.rows.width > labels.largest as usize)
     }
 
     /// Are the labels those of positions, as in a language model?
     #[must_use]
     pub fn classifies_positions(&self) -> bool {
-        self.labels.as_ref().is_ok_and(|labels| labels.len() != self.samples)
+        self.frame.classifies_positions()
     }
 
     /// D_before − D with the error of the difference, both being of the same rows.
@@ -269,25 +267,20 @@ impl<'a> Seen<'a> {
     /// Where one of the two is missing.
     pub fn fall(
         &self,
-        of: impl Fn(&Kept) -> &Result<(f64, Vec<f64>), Missing>,
-        now: (f64, &[f64]),
+        of: impl Fn(&Kept) -> &Result<Influenced, Missing>,
+        now: &Influenced,
     ) -> Result<Estimate, Missing> {
         if self.call.role == Role::Inside {
             return Err(Missing::Inside);
         }
-        let (value, influence) = of(self.before.ok_or(Missing::First)?)
+        let before = of(self.before.ok_or(Missing::First)?)
             .as_ref()
             .map_err(|why| Missing::Before(Box::new(why.clone())))?;
-        if influence.len() != now.1.len() {
+        if before.influence.len() != now.influence.len() || before.rows != now.rows {
             return Err(Missing::Positions);
         }
-        let differences: Vec<f64> = influence.iter().zip(now.1).map(|(a, b)| a - b).collect();
-        Ok(Estimate {
-            value: value - now.0,
-            error: error(&differences),
-            spread: 0.0,
-            n: differences.len() as u64,
-        })
+        let influence = before.influence.iter().zip(&now.influence).map(|(a, b)| a - b).collect();
+        Ok(Influenced { value: before.value - now.value, influence, rows: now.rows }.estimate())
     }
 
     /// Alignment with the rows of the call before.
@@ -301,15 +294,33 @@ impl<'a> Seen<'a> {
         self.before.ok_or(Missing::First)?.gram.as_ref().map_err(|why| Missing::Before(Box::new(why.clone())))
     }
 
+    /// D and the influence of each row.
+    ///
+    /// # Errors
+    /// As [`Seen::separated`].
+    pub fn separation(&self) -> Result<Influenced, Missing> {
+        let separated = self.separated()?;
+        Ok(Influenced {
+            value: (separated.traces.within / separated.traces.between).ln(),
+            influence: separated.influence.clone(),
+            rows: separated.classes.samples() as usize,
+        })
+    }
+
+    /// ln(1 − R²) of the reader and the influence of each row.
+    ///
+    /// # Errors
+    /// As [`Seen::reader`].
+    pub fn unexplained(&self) -> Result<Influenced, Missing> {
+        let (unexplained, influence) = self.reader()?.unexplained();
+        let rows = influence.len();
+        Ok(Influenced { value: unexplained.ln(), influence, rows })
+    }
+
     /// What the next call needs of this one.
     #[must_use]
     pub fn keep(self) -> Kept {
-        let separation =
-            self.separated().map(|s| ((s.traces.within / s.traces.between).ln(), s.influence.clone()));
-        let reader = self.reader().map(|reader| {
-            let (unexplained, influence) = reader.unexplained();
-            (unexplained.ln(), influence)
-        });
+        let (separation, reader) = (self.separation(), self.unexplained());
         let gram = self.gram().cloned();
         let separated = self.separated.into_inner().and_then(Result::ok);
         Kept { separation, reader, gram, classes: separated.map(|s| s.classes) }
@@ -318,69 +329,28 @@ impl<'a> Seen<'a> {
 
 impl Kept {
     /// D and the influence of each row.
-    pub fn separation(&self) -> &Result<(f64, Vec<f64>), Missing> {
+    pub fn separation(&self) -> &Result<Influenced, Missing> {
         &self.separation
     }
 
     /// ln(1 − R²) and the influence of each row.
-    pub fn unexplained(&self) -> &Result<(f64, Vec<f64>), Missing> {
+    pub fn unexplained(&self) -> &Result<Influenced, Missing> {
         &self.reader
     }
 }
 
-/// Standard error of a mean from the influence of each row on it.
+impl Influenced {
+    /// The number with its standard error over rows, from the spread of their influence.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        let error = error(&self.influence, self.rows);
+        Estimate { value: self.value, error, spread: 0.0, n: self.rows as u64 }
+    }
+}
+
+/// Standard error of a number of `rows` rows from the influence on it of some of them.
 #[must_use]
-pub fn error(influence: &[f64]) -> f64 {
-    let n = influence.len() as f64;
-    (influence.iter().map(|x| x * x).sum::<f64>() / (n * (n - 1.0).max(1.0))).sqrt()
-}
-
-/// One vector a label or a sample, and its width; those of a stream behind a block are normalised.
-fn rows<'a>(call: &Call<'a>, samples: usize, pool: Pool, is_per_position: bool) -> (Cow<'a, [f32]>, usize) {
-    let (positions, width) = (call.positions, call.width);
-    let features: Cow<'a, [f32]> = match call.role {
-        Role::Block => Cow::Owned(normalised(call.features, width)),
-        Role::Chain | Role::Inside => Cow::Borrowed(call.features),
-    };
-    if positions == 1 || is_per_position {
-        return (features, width);
-    }
-    match pool {
-        Pool::Flatten => (features, positions * width),
-        Pool::First => {
-            let first = features.chunks_exact(positions * width).flat_map(|sample| sample[..width].to_vec());
-            (Cow::Owned(first.collect()), width)
-        }
-        Pool::Mean => {
-            let mut means = Vec::with_capacity(samples * width);
-            for sample in features.chunks_exact(positions * width) {
-                let mut sum = vec![0.0; width];
-                for position in sample.chunks_exact(width) {
-                    sum.iter_mut().zip(position).for_each(|(sum, &x)| *sum += f64::from(x));
-                }
-                means.extend(sum.iter().map(|sum| (sum / positions as f64) as f32));
-            }
-            (Cow::Owned(means), width)
-        }
-    }
-}
-
-/// Every vector with mean 0 and variance 1; a constant one becomes zero.
-fn normalised(features: &[f32], width: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(features.len());
-    for vector in features.chunks_exact(width) {
-        let mean = vector.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
-        let variance = vector.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
-        let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
-        out.extend(vector.iter().map(|&x| ((f64::from(x) - mean) * scale) as f32));
-    }
-    out
-}
-
-fn large_classes(labels: &[u32], smallest: usize) -> Vec<Option<u32>> {
-    let mut counts = std::collections::BTreeMap::new();
-    labels.iter().for_each(|label| *counts.entry(*label).or_insert(0usize) += 1);
-    // When no class is large enough, all stay: the observables then say what is wrong with them.
-    let is_any = counts.values().any(|&count| count >= smallest);
-    labels.iter().map(|label| Some(*label).filter(|label| !is_any || counts[label] >= smallest)).collect()
+pub fn error(influence: &[f64], rows: usize) -> f64 {
+    let mean_square = influence.iter().map(|x| x * x).sum::<f64>() / influence.len() as f64;
+    (mean_square / (rows as f64 - 1.0).max(1.0)).sqrt()
 }

@@ -1,4 +1,7 @@
-//! Calls of one step → numbers, in the order of the calls.
+//! Calls of one step → numbers, in the order of the calls; a probe of any length comes in chunks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
@@ -6,6 +9,8 @@ use carnot_math::stats::Estimate;
 use crate::call::{Call, Role};
 use crate::curve;
 use crate::error::ProbeError;
+use crate::gather::{Frame, Gathered};
+use crate::labels::Labels;
 use crate::observables::{Missing, TABLE};
 use crate::reading::{LayerReading, Number, StepReading};
 use crate::seen::{Kept, Seen};
@@ -28,7 +33,8 @@ pub enum Pool {
 pub struct Settings {
     /// One vector a sample (default: mean).
     pub pool: Pool,
-    /// Rows that Gram matrices are made of: spectrum, alignment, linear readers (default 256, from 8 on).
+    /// Rows of the fixed choice: spectrum, alignment, linear readers, and errors over samples are of these (default 256, from
+    /// 8 on).
     pub rows: usize,
     /// Classes with fewer rows are left out (default 2; 20 for tokens as classes).
     pub smallest_class: usize,
@@ -44,13 +50,37 @@ impl Default for Settings {
     }
 }
 
+/// Rows that stand for all rows where all would be too many, and the half each is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Number of all rows.
+    pub of: usize,
+    /// Ascending.
+    pub rows: Vec<usize>,
+    /// Which of two halves each is in: readers are fitted on one and tried on the other.
+    pub halves: Vec<bool>,
+}
+
+impl Choice {
+    /// Fixed by the seed and the number of rows.
+    fn of(n: usize, settings: &Settings) -> Choice {
+        let order = Stream::new(settings.seed, "rows of the probe", &[n as u64]).permutation(n);
+        let few = order.into_iter().take(settings.rows.max(8)).enumerate();
+        let mut chosen: Vec<(usize, bool)> = few.map(|(at, row)| (row, at % 2 == 0)).collect();
+        chosen.sort_unstable();
+        let (rows, halves) = chosen.into_iter().unzip();
+        Choice { of: n, rows, halves }
+    }
+}
+
 /// Readings of one model on one probe.
 ///
 /// The same calls give the same numbers. Nothing of a step is kept after its end.
 pub struct Session {
-    labels: Option<Vec<u32>>,
+    labels: Option<Labels>,
     samples: usize,
     settings: Settings,
+    choices: Mutex<BTreeMap<usize, Arc<Choice>>>,
 }
 
 impl Session {
@@ -64,49 +94,51 @@ impl Session {
         if samples == 0 {
             return Err(ProbeError::Empty);
         }
-        match &labels {
+        let labels = match labels {
             Some(given) if given.is_empty() || given.len() % samples != 0 => {
-                Err(ProbeError::Labels { samples, found: given.len() })
+                return Err(ProbeError::Labels { samples, found: given.len() });
             }
-            _ => Ok(Session { labels, samples, settings }),
-        }
+            // The scatter of tokens misleads: it has no reference row.
+            Some(given) if given.len() != samples => Some(Labels::new(&given, &settings, 0)),
+            Some(given) => Some(Labels::new(&given, &settings, settings.shuffles.max(2))),
+            None => None,
+        };
+        Ok(Session { labels, samples, settings, choices: Mutex::default() })
     }
 
-    /// Begins a step. `loss` is kept where it is finite.
+    /// Begins a step whose calls come with all samples. `loss` is kept where it is finite.
     pub fn step(&mut self, step: u64, loss: Option<f64>) -> StepBuilder<'_> {
-        StepBuilder {
-            session: self,
-            reading: StepReading { step, loss: loss.filter(|loss| loss.is_finite()), layers: Vec::new() },
-            before: None,
-            chain: Vec::new(),
-            guesses: Vec::new(),
-            outputs: None,
-            truth: None,
-        }
+        StepBuilder { session: self, finished: Finished::new(step, loss) }
+    }
+
+    /// Begins a step whose samples come in chunks, each with all calls; see [`ChunkedStep`].
+    pub fn stream(&mut self, step: u64, loss: Option<f64>) -> ChunkedStep<'_> {
+        let finished = Finished::new(step, loss);
+        ChunkedStep { session: self, finished, gathered: Vec::new(), chunk: None, read: 0, at: 0 }
     }
 
     /// Classes of the probe, 0 without labels.
     #[must_use]
     pub fn classes(&self) -> usize {
-        let mut classes = self.labels.clone().unwrap_or_default();
-        classes.sort_unstable();
-        classes.dedup();
-        classes.len()
+        self.labels.as_ref().map_or(0, |labels| labels.names.len())
+    }
+
+    fn choice(&self, n: usize) -> Arc<Choice> {
+        let mut choices = self.choices.lock().expect("nothing panics while it holds this lock");
+        choices.entry(n).or_insert_with(|| Arc::new(Choice::of(n, &self.settings))).clone()
+    }
+
+    fn with_frame<T>(&self, run: impl FnOnce(&Frame) -> T) -> T {
+        let choice = |n| self.choice(n);
+        let labels = self.labels.as_ref();
+        run(&Frame { samples: self.samples, settings: &self.settings, labels, choice: &choice })
     }
 }
 
-/// A step whose calls are coming in.
+/// A step whose calls are coming in, each with all samples: one chunk.
 pub struct StepBuilder<'a> {
     session: &'a mut Session,
-    reading: StepReading,
-    before: Option<Kept>,
-    /// Indices of the calls that are not inside a branch.
-    chain: Vec<usize>,
-    guesses: Vec<Option<Vec<u32>>>,
-    /// What the last call says, read as a head.
-    outputs: Option<Vec<u32>>,
-    /// The labels of the rows of the last call.
-    truth: Option<Vec<u32>>,
+    finished: Finished,
 }
 
 impl StepBuilder<'_> {
@@ -115,40 +147,177 @@ impl StepBuilder<'_> {
     /// # Errors
     /// [`ProbeError::Shape`] when some numbers do not fill `[samples, positions, width]`; the step goes on without the call.
     pub fn add(&mut self, call: &Call) -> Result<(), ProbeError> {
-        let (samples, settings) = (self.session.samples, &self.session.settings);
-        check(call, samples)?;
-        let mut layer = LayerReading {
-            name: call.name.into(),
-            kind: call.kind.into(),
-            call: call.index,
-            role: call.role,
-            positions: call.positions,
-            width: call.width,
-            weights: call.weights,
-            ..LayerReading::default()
-        };
-        let before = if call.role == Role::Inside { None } else { self.before.as_ref() };
-        let seen = Seen::new(call, samples, self.session.labels.as_deref(), settings, before);
-        for observable in TABLE {
-            layer.take(observable.name, (observable.of)(&seen));
-        }
-        self.guesses.push(seen.guesses());
-        self.outputs = seen.outputs();
-        self.truth = seen.labelled().ok().map(|rows| rows.map(|(_, label, _)| label).collect());
-        if call.role != Role::Inside {
-            self.chain.push(self.reading.layers.len());
-            self.before = Some(seen.keep());
-        }
-        self.reading.layers.push(layer);
+        check(call, self.session.samples)?;
+        self.session.with_frame(|frame| {
+            let mut gathered = Gathered::new(call, frame);
+            gathered.push(call, 0, frame);
+            self.finished.take(&gathered, frame);
+        });
         Ok(())
     }
 
     /// Ends the step with what needs all calls: stress, and the disagreement with the nearest class mean.
     #[must_use]
-    pub fn end(mut self) -> StepReading {
+    pub fn end(self) -> StepReading {
+        self.finished.end()
+    }
+}
+
+/// A step whose samples are coming in, in chunks: any number of samples in the memory of one chunk, with 4 bytes for each number
+/// of the chosen rows and 12 for each number of the class means.
+///
+/// ```
+/// # use carnot_probe::{call::Call, session::{Session, Settings}};
+/// let mut session = Session::new(Some(vec![0, 1, 0, 1, 1, 0]), 6, Settings::default())?;
+/// let mut stream = session.stream(0, None);
+/// for first in [0, 4] {
+///     let features: Vec<f32> = (0..2 * (6 - first).min(4)).map(|x| (x + first) as f32).collect();
+///     stream.begin(first, features.len() / 2)?;
+///     stream.add(&Call::vectors("fc", "linear", &features, 2))?;
+/// }
+/// assert_eq!(stream.end()?.layers.len(), 1);
+/// # Ok::<(), carnot_probe::error::ProbeError>(())
+/// ```
+pub struct ChunkedStep<'a> {
+    session: &'a mut Session,
+    finished: Finished,
+    gathered: Vec<Gathered>,
+    /// First sample of the chunk, and its samples.
+    chunk: Option<(usize, usize)>,
+    /// Samples of the chunks before.
+    read: usize,
+    /// Calls of this chunk so far.
+    at: usize,
+}
+
+impl ChunkedStep<'_> {
+    /// Begins the next chunk.
+    ///
+    /// * `first`: its first sample, from 0; chunks come in order, without gaps
+    /// * `samples`: samples in it, > 0
+    ///
+    /// # Errors
+    /// [`ProbeError::Chunk`] when it does not follow the one before or exceeds the probe, [`ProbeError::ChunkCalls`] when the one
+    /// before lacks calls.
+    pub fn begin(&mut self, first: usize, samples: usize) -> Result<(), ProbeError> {
+        self.close()?;
+        if first != self.read || samples == 0 || self.read + samples > self.session.samples {
+            return Err(self.chunk_error(first, samples));
+        }
+        self.chunk = Some((first, samples));
+        Ok(())
+    }
+
+    /// Takes in one call of the chunk, with features `[samples of the chunk, positions, width]`. The calls of a chunk are those of
+    /// the first chunk in the same order; `positions` may differ.
+    ///
+    /// # Errors
+    /// [`ProbeError::Shape`] when some numbers do not fill their shape, [`ProbeError::Chunk`] before any chunk,
+    /// [`ProbeError::ChunkCalls`] when the call is not the one of the first chunk.
+    pub fn add(&mut self, call: &Call) -> Result<(), ProbeError> {
+        let Some((first, samples)) = self.chunk else { return Err(self.chunk_error(0, 0)) };
+        check(call, samples)?;
+        let (gathered, at) = (&mut self.gathered, self.at);
+        self.session.with_frame(|frame| {
+            if first == 0 {
+                gathered.push(Gathered::new(call, frame));
+            }
+            let known = gathered.get_mut(at).filter(|known| known.is_of(call));
+            let wrong = || ProbeError::ChunkCalls { first, call: call.name.into() };
+            known.ok_or_else(wrong)?.push(call, first, frame);
+            Ok(())
+        })?;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Ends the step: every observable of every call gives a number or a reason.
+    ///
+    /// # Errors
+    /// [`ProbeError::Chunk`] when samples are missing, [`ProbeError::ChunkCalls`] when calls of the last chunk are.
+    pub fn end(mut self) -> Result<StepReading, ProbeError> {
+        self.close()?;
+        if self.read != self.session.samples {
+            return Err(self.chunk_error(self.read, 0));
+        }
+        let (mut finished, gathered) = (self.finished, std::mem::take(&mut self.gathered));
+        self.session.with_frame(|frame| gathered.into_iter().for_each(|call| finished.take(&call, frame)));
+        Ok(finished.end())
+    }
+
+    fn close(&mut self) -> Result<(), ProbeError> {
+        if let Some((first, samples)) = self.chunk.take() {
+            if let Some(missing) = self.gathered.get(self.at) {
+                return Err(ProbeError::ChunkCalls { first, call: missing.facts.name.clone() });
+            }
+            self.read += samples;
+        }
+        self.at = 0;
+        Ok(())
+    }
+
+    fn chunk_error(&self, first: usize, samples: usize) -> ProbeError {
+        ProbeError::Chunk { first, samples, read: self.read, all: self.session.samples }
+    }
+}
+
+/// The numbers of the calls so far, and what the next call needs of the one before.
+struct Finished {
+    reading: StepReading,
+    before: Option<Kept>,
+    /// Indices of the calls that are not inside a branch.
+    chain: Vec<usize>,
+    guesses: Vec<Option<Vec<u32>>>,
+    /// What the last call says of the chosen rows, read as a head.
+    outputs: Option<Vec<u32>>,
+    accuracy: Result<Estimate, Missing>,
+}
+
+impl Finished {
+    fn new(step: u64, loss: Option<f64>) -> Finished {
+        Finished {
+            reading: StepReading { step, loss: loss.filter(|loss| loss.is_finite()), layers: Vec::new() },
+            before: None,
+            chain: Vec::new(),
+            guesses: Vec::new(),
+            outputs: None,
+            accuracy: Err(Missing::Labels),
+        }
+    }
+
+    fn take(&mut self, gathered: &Gathered, frame: &Frame) {
+        let facts = &gathered.facts;
+        let mut layer = LayerReading {
+            name: facts.name.clone(),
+            kind: facts.kind.clone(),
+            call: facts.index,
+            role: facts.role,
+            positions: facts.positions,
+            width: facts.width,
+            weights: facts.weights,
+            ..LayerReading::default()
+        };
+        let before = if facts.role == Role::Inside { None } else { self.before.as_ref() };
+        let seen = Seen::new(gathered, *frame, before);
+        for observable in TABLE {
+            layer.take(observable.name, (observable.of)(&seen));
+        }
+        self.guesses.push(seen.guesses());
+        self.outputs = seen.outputs();
+        self.accuracy = accuracy(&seen);
+        if facts.role != Role::Inside {
+            self.chain.push(self.reading.layers.len());
+            self.before = Some(seen.keep());
+        }
+        self.reading.layers.push(layer);
+    }
+
+    fn end(mut self) -> StepReading {
         self.stress();
         self.disagreement();
-        self.accuracy();
+        if let Some(last) = self.reading.layers.last_mut() {
+            last.take("accuracy", self.accuracy);
+        }
         self.reading
     }
 
@@ -164,21 +333,7 @@ impl StepBuilder<'_> {
         }
     }
 
-    /// Of the last call, read as a head.
-    fn accuracy(&mut self) {
-        let answer = match (&self.outputs, &self.truth) {
-            (_, None) => Err(Missing::Labels),
-            (None, _) => Err(Missing::NotGiven("outputs with one unit a class")),
-            (Some(outputs), Some(truth)) => {
-                Ok(share(outputs.iter().zip(truth).filter(|(a, b)| a == b).count(), truth.len()))
-            }
-        };
-        if let Some(last) = self.reading.layers.last_mut() {
-            last.take("accuracy", answer);
-        }
-    }
-
-    /// NC4: share of samples for which the class mean nearest to the features is not what the head says.
+    /// NC4: share of the chosen samples for which the class mean nearest to the features is not what the head says.
     fn disagreement(&mut self) {
         for (layer, guesses) in self.reading.layers.iter_mut().zip(&self.guesses) {
             let answer = match (guesses, &self.outputs) {
@@ -192,6 +347,16 @@ impl StepBuilder<'_> {
             layer.take("nc4", answer);
         }
     }
+}
+
+/// Of a call, read as a head: over all rows that have a class.
+fn accuracy(seen: &Seen) -> Result<Estimate, Missing> {
+    seen.chosen_labels().map_err(|_| Missing::Labels)?;
+    let labels = seen.frame.labels.ok_or(Missing::Labels)?;
+    if !seen.speaks() {
+        return Err(Missing::NotGiven("outputs with one unit a class"));
+    }
+    Ok(share(seen.rows()?.correct as usize, labels.rows()))
 }
 
 /// A share of n with its binomial error.
@@ -211,17 +376,4 @@ fn check(call: &Call, samples: usize) -> Result<(), ProbeError> {
         (_, Some(gradient)) if gradient.len() != expected => Err(wrong("gradient", gradient.len())),
         _ => Ok(()),
     }
-}
-
-/// Rows that Gram matrices are made of, and the half each is in: fixed by the seed and the number of rows.
-pub(crate) fn choice(n: usize, settings: &Settings) -> (Vec<usize>, Vec<bool>) {
-    let order = Stream::new(settings.seed, "rows of the probe", &[n as u64]).permutation(n);
-    let mut chosen: Vec<(usize, bool)> = order
-        .into_iter()
-        .take(settings.rows.max(8))
-        .enumerate()
-        .map(|(at, row)| (row, at % 2 == 0))
-        .collect();
-    chosen.sort_unstable();
-    chosen.into_iter().unzip()
 }

@@ -29,6 +29,18 @@ impl Explain for ProbeError {
                 "a call's numbers are [samples, positions, width], samples being those of the probe",
                 "hand the output over with the batch as its first axis, or leave this call out",
             ),
+            ProbeError::Chunk { .. } => told(
+                "probe/chunk",
+                problem,
+                "chunks of a probe come in order, without gaps, until all samples are there",
+                "begin each chunk at the sample after the last one of the chunk before",
+            ),
+            ProbeError::ChunkCalls { .. } => told(
+                "probe/chunk-calls",
+                problem,
+                "a call is one stream of samples: every chunk has the calls of the first, in the same order and with the same parts",
+                "run the same model on every chunk, or read only calls that are made for every sample",
+            ),
             ProbeError::File { what, error, .. } => told(
                 "recording/file",
                 problem,

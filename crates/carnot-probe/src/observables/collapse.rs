@@ -2,6 +2,8 @@
 //!
 //! Source: Papyan, Han, Donoho, arXiv:2008.08186. Every class counts alike; the centre is the mean of all samples.
 
+use std::collections::BTreeMap;
+
 use carnot_math::stats::Moments;
 
 use super::{Missing, Observable, fact, separation};
@@ -17,14 +19,14 @@ pub const NC1: Observable = Observable {
     of: |seen| {
         let classes = &separation::judged(seen)?.classes;
         let (directions, k) = (seen.directions(true)?, classes.by_label.len() as f64);
-        let mut sum = 0.0;
+        let mut of_class: BTreeMap<u32, Moments> = BTreeMap::new();
         for (_, label, row) in seen.labelled()? {
-            let class = &classes.by_label[&label];
-            let along = directions.project(row, &class.mean);
-            let scaled: f64 = along.iter().zip(&directions.sigma).map(|(a, s)| (a / s).powi(2)).sum();
-            sum += scaled / (class.count as f64 * k);
+            let along = directions.project(row, &classes.by_label[&label].mean);
+            let scaled = along.iter().zip(&directions.sigma).map(|(a, s)| (a / s).powi(2)).sum();
+            of_class.entry(label).or_default().push(scaled);
         }
-        Ok(fact(sum / k))
+        let sum: f64 = of_class.values().map(Moments::mean).sum();
+        Ok(fact(sum / of_class.len() as f64 / k))
     },
 };
 
@@ -76,8 +78,11 @@ pub const HEAD: Observable = Observable {
     title: "head against class means",
     meaning: "Distance of the head's weight from the class means that it reads, both of length 1: 0 when they are dual.",
     of: |seen| {
-        let weight =
-            seen.call.classifier.ok_or(Missing::Kind("the head, whose weight was not handed over"))?;
+        let weight = seen
+            .call
+            .classifier
+            .as_ref()
+            .ok_or(Missing::Kind("the head, whose weight was not handed over"))?;
         let before = seen.before.ok_or(Missing::First)?.classes.as_ref().ok_or(Missing::Labels)?;
         let means = arms(before);
         if weight.len() != means.len() * before.width {

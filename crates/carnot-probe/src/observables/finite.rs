@@ -8,7 +8,10 @@ pub const FEATURES: Observable = Observable {
     symbol: "NaN",
     title: "features that are not finite",
     meaning: "Share of outputs that are NaN or infinite.",
-    of: |seen| Ok(fact(seen.non_finite() as f64 / seen.call.features.len() as f64)),
+    of: |seen| {
+        let elements = &seen.gathered.elements;
+        Ok(fact(elements.non_finite as f64 / elements.count as f64))
+    },
 };
 
 /// Entries of the gradient that are NaN or infinite. Range: 0 to 1.
@@ -18,8 +21,7 @@ pub const GRADIENT: Observable = Observable {
     title: "gradients that are not finite",
     meaning: "Share of the gradient's entries that are NaN or infinite.",
     of: |seen| {
-        let gradient = seen.call.gradient.ok_or(Missing::NotGiven("gradients"))?;
-        let count = gradient.iter().filter(|x| !x.is_finite()).count();
-        Ok(fact(count as f64 / gradient.len() as f64))
+        let gradient = seen.gathered.gradient.as_ref().ok_or(Missing::NotGiven("gradients"))?;
+        Ok(fact(gradient.non_finite as f64 / gradient.count as f64))
     },
 };

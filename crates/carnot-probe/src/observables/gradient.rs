@@ -1,7 +1,5 @@
 //! How much of the gradient arrives.
 
-use carnot_math::stats::Moments;
-
 use super::{Missing, Observable, estimate};
 
 /// $g = \sqrt{\frac1N\sum_a |\partial L/\partial z_a|^2}$: norm of the gradient of the loss with respect to the call's output,
@@ -12,17 +10,13 @@ pub const ROW: Observable = Observable {
     title: "gradient",
     meaning: "Norm of the gradient of the loss at a layer, root mean square over samples.",
     of: |seen| {
-        let gradient = seen.call.gradient.ok_or(Missing::NotGiven("gradients"))?;
-        let count = gradient.iter().filter(|x| !x.is_finite()).count() as u64;
-        if count > 0 {
-            return Err(Missing::NotFinite { count });
+        let gradient = seen.gathered.gradient.as_ref().ok_or(Missing::NotGiven("gradients"))?;
+        if gradient.non_finite > 0 {
+            return Err(Missing::NotFinite { count: gradient.non_finite });
         }
-        let mut moments = Moments::default();
-        for sample in gradient.chunks_exact(gradient.len() / seen.samples) {
-            moments.push(sample.iter().map(|&x| f64::from(x) * f64::from(x)).sum());
-        }
+        let moments = gradient.squares;
         let value = moments.mean().sqrt();
         let error = if value > 0.0 { moments.error() / (2.0 * value) } else { 0.0 };
-        Ok(estimate(value, error, seen.samples))
+        Ok(estimate(value, error, seen.frame.samples))
     },
 };

@@ -13,9 +13,8 @@ pub const ROW: Observable = Observable {
     title: "load",
     meaning: "Fall of the separation across a layer: what the layer contributes.",
     of: |seen| {
-        let separated = separation::judged(seen)?;
-        let now = (separated.traces.within / separated.traces.between).ln();
-        seen.fall(Kept::separation, (now, &separated.influence))
+        separation::judged(seen)?;
+        seen.fall(Kept::separation, &seen.separation()?)
     },
 };
 
@@ -29,10 +28,10 @@ pub const UNEXPLAINED: Observable = Observable {
     title: "load for a reader",
     meaning: "Fall of ln(1 − R²) of a linear reader across a layer.",
     of: |seen| {
-        let (unexplained, influence) = seen.reader()?.unexplained();
-        if unexplained <= 0.0 {
+        let unexplained = seen.unexplained()?;
+        if unexplained.value == f64::NEG_INFINITY {
             return Err(Missing::Range);
         }
-        seen.fall(Kept::unexplained, (unexplained.ln(), &influence))
+        seen.fall(Kept::unexplained, &unexplained)
     },
 };

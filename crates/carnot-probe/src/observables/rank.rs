@@ -56,5 +56,5 @@ fn with_error(
             *influence += scale * slope * lambda * (n as f64 * share - 1.0);
         }
     }
-    Ok(estimate(value, error(&influence), n))
+    Ok(estimate(value, error(&influence, n), n))
 }

@@ -15,7 +15,7 @@ pub const UNEXPLAINED: Observable = Observable {
     of: |seen| {
         let reader = seen.reader()?;
         let (value, influence) = reader.unexplained();
-        Ok(estimate(value, value * error(&influence), influence.len()))
+        Ok(estimate(value, value * error(&influence, influence.len()), influence.len()))
     },
 };
 

@@ -18,16 +18,16 @@ pub const TRACE: Observable = Observable {
     title: "separation",
     meaning: "ln(within-class / between-class scatter): low when classes are apart.",
     of: |seen| {
-        let separated = judged(seen)?;
-        let traces = &separated.traces;
-        Ok(of_rows((traces.within / traces.between).ln(), &separated.influence))
+        judged(seen)?;
+        Ok(seen.separation()?.estimate())
     },
 };
 
 /// $D^+ = \ln\mathrm{Tr}(S_W S_B^+)$: the scatter within classes along the directions that separate them, in units of what
 /// separates them. From a thin singular value decomposition of the class means. Any real number.
 ///
-/// Error from the influence of each sample on $S_W$ and on $S_B^+$, the turning of its directions included.
+/// $S_B$ is of all samples, $S_W$ along its directions of the fixed choice of rows. Error from the influence of each of them on
+/// $S_W$ and on $S_B^+$, the turning of its directions included.
 pub const PINV: Observable = Observable {
     name: "separation_pinv",
     symbol: "D⁺",
@@ -59,8 +59,8 @@ pub const CORRECTED: Observable = Observable {
             return Err(Missing::NoSeparation);
         }
         // d ln b = (dB − chance · dW/W)/b: the plain influence, with more weight on the part that is left.
-        let plain = of_rows((w / b).ln(), &separated.influence);
-        Ok(Estimate { error: plain.error * t.between / b, ..plain })
+        let plain = seen.separation()?.estimate();
+        Ok(Estimate { value: (w / b).ln(), error: plain.error * t.between / b, ..plain })
     },
 };
 
@@ -80,19 +80,16 @@ pub(super) fn judged<'s>(seen: &'s Seen) -> Result<&'s Separated, Missing> {
     Ok(separated)
 }
 
-fn of_rows(value: f64, influence: &[f64]) -> Estimate {
-    estimate(value, error(influence), influence.len())
-}
-
 fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
     let separated = seen.separated()?;
     let (classes, directions) = (&separated.classes, seen.directions(false)?);
-    let (rank, width, n) = (directions.rank(), classes.width, classes.samples() as f64);
+    let (rank, width) = (directions.rank(), classes.width);
+    let n = seen.labelled()?.count() as f64;
     let mean = classes.mean();
     // One pass: a_ij = u_j·(h_i − m_c), S_W u_j and A_jk = u_j·S_W u_k.
     let (mut inside, mut turned) = (vec![0.0; rank * rank], vec![0.0; rank * width]);
     let mut coordinates = Vec::new();
-    for (at, label, row) in seen.labelled()? {
+    for (_, label, row) in seen.labelled()? {
         let centre = &classes.by_label[&label].mean;
         let a = directions.project(row, centre);
         for j in 0..rank {
@@ -102,7 +99,7 @@ fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
             let out = turned[j * width..][..width].iter_mut().zip(row).zip(centre);
             out.for_each(|((out, &h), m)| *out += a[j] * (f64::from(h) - m) / n);
         }
-        coordinates.push((at, label, a));
+        coordinates.push((label, a));
     }
     for j in 0..rank {
         for k in 0..rank {
@@ -128,11 +125,12 @@ fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
         }
         of_class.insert(*label, (b, turn));
     }
-    let mut influence = vec![0.0; separated.influence.len()];
-    for ((at, label, a), (_, _, row)) in coordinates.iter().zip(seen.labelled()?) {
+    let (mut influence, mut within) = (Vec::new(), Vec::new());
+    for ((label, a), (_, _, row)) in coordinates.iter().zip(seen.labelled()?) {
         let (b, turn) = &of_class[label];
         let centre = &classes.by_label[label].mean;
         let mut change: f64 = (0..rank).map(|j| a[j] * a[j] / square(j)).sum();
+        within.push(change / total - 1.0);
         for j in 0..rank {
             for k in 0..rank {
                 let mixed = b[j] * b[k] + a[j] * b[k] + b[j] * a[k];
@@ -140,7 +138,11 @@ fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
             }
         }
         let turning: f64 = row.iter().zip(centre).zip(turn).map(|((&h, m), t)| (f64::from(h) - m) * t).sum();
-        influence[*at] = (change - 2.0 * turning) / total;
+        influence.push((change - 2.0 * turning) / total);
     }
-    Ok(of_rows(total.ln(), &influence))
+    let all = classes.samples() as f64;
+    // The scatter within classes is of n rows, the class means are of all.
+    let fewer = within.iter().map(|w| w * w).sum::<f64>() / n * (1.0 / n - 1.0 / all);
+    let error = error(&influence, all as usize).hypot(fewer.max(0.0).sqrt());
+    Ok(estimate(total.ln(), error, all as usize))
 }

@@ -14,8 +14,7 @@ pub const ROW: Observable = Observable {
     of: |seen| {
         separation::judged(seen)?;
         let mut moments = Moments::default();
-        for order in 0..seen.settings.shuffles.max(2) {
-            let traces = seen.shuffled(order)?;
+        for traces in seen.shuffled()? {
             if traces.between <= 0.0 || traces.within <= 0.0 {
                 return Err(Missing::Collapsed);
             }

@@ -16,23 +16,14 @@ pub const DEAD: Observable = Observable {
     title: "dead units",
     meaning: "Share of units that say the same to every input of the probe.",
     of: |seen| {
-        let (features, width) = (seen.features()?, seen.call.width);
-        if seen.samples < 2 {
+        let elements = seen.elements()?;
+        if seen.frame.samples < 2 {
             return Err(Missing::Few { needed: 2 });
         }
-        let (mut low, mut high) = (vec![f32::INFINITY; width], vec![f32::NEG_INFINITY; width]);
-        let mut squares = 0.0;
-        for vector in features.chunks_exact(width) {
-            for ((low, high), &x) in low.iter_mut().zip(&mut high).zip(vector) {
-                *low = low.min(x);
-                *high = high.max(x);
-                squares += f64::from(x) * f64::from(x);
-            }
-        }
-        let size = (squares / features.len() as f64).sqrt();
-        let still =
-            low.iter().zip(&high).filter(|(low, high)| f64::from(**high) - f64::from(**low) <= STILL * size);
-        let mut estimate = share(still.count(), width);
+        let size = (elements.squares / elements.count as f64).sqrt();
+        let ranges = elements.low.iter().zip(&elements.high);
+        let still = ranges.filter(|(low, high)| f64::from(**high) - f64::from(**low) <= STILL * size);
+        let mut estimate = share(still.count(), elements.low.len());
         // A count of the probe: other samples may wake a unit, but there is no error bar for that.
         estimate.error = 0.0;
         Ok(estimate)
@@ -59,12 +50,18 @@ pub const SATURATED: Observable = Observable {
     title: "saturated units",
     meaning: "Share of outputs at the ends of a bounded activation, where no gradient passes.",
     of: |seen| {
-        let bounded = BOUNDED.iter().find(|(kind, ..)| *kind == seen.call.kind);
-        let (_, low, high) = bounded.ok_or(Missing::Kind("bounded activations"))?;
-        let (features, margin) = (seen.features()?, 0.01 * (high - low) / 2.0);
-        let is_at_end = |x: &&f32| f64::from(**x) < low + margin || f64::from(**x) > high - margin;
-        let mut estimate = share(features.iter().filter(is_at_end).count(), features.len());
-        estimate.error *= (features.len() as f64 / seen.samples as f64).sqrt();
+        ends(&seen.call.kind).ok_or(Missing::Kind("bounded activations"))?;
+        let elements = seen.elements()?;
+        let mut estimate = share(elements.at_ends.unwrap_or(0) as usize, elements.count as usize);
+        estimate.error *= (elements.count as f64 / seen.frame.samples as f64).sqrt();
         Ok(estimate)
     },
 };
+
+/// Where a bounded activation saturates: below the first, above the second. `None` for kinds without bounds.
+#[must_use]
+pub fn ends(kind: &str) -> Option<(f64, f64)> {
+    let (_, low, high) = BOUNDED.iter().find(|(bounded, ..)| *bounded == kind)?;
+    let margin = 0.01 * (high - low) / 2.0;
+    Some((low + margin, high - margin))
+}

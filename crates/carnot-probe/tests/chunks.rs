@@ -1,0 +1,130 @@
+//! A probe in chunks is the probe as a whole, and its memory does not grow with its samples.
+
+use carnot_math::random::Stream;
+use carnot_probe::call::{Call, Role};
+use carnot_probe::error::ProbeError;
+use carnot_probe::reading::StepReading;
+use carnot_probe::session::{Pool, Session, Settings};
+
+const SAMPLES: usize = 90;
+const POSITIONS: usize = 5;
+
+fn noise(n: usize, at: u64) -> Vec<f32> {
+    let mut out = vec![0f32; n];
+    Stream::new(11, "chunks test", &[at]).fill_normal(&mut out, 0.7);
+    out
+}
+
+/// Name, kind, role, positions, width.
+const CALLS: [(&str, &str, Role, usize, usize); 5] = [
+    ("input", "input", Role::Chain, POSITIONS, 8),
+    ("block.fc", "tanh", Role::Inside, POSITIONS, 20),
+    ("block.add", "residual", Role::Block, POSITIONS, 8),
+    ("norm", "layernorm", Role::Chain, POSITIONS, 8),
+    ("head", "linear", Role::Chain, 1, 3),
+];
+
+/// Reads random calls, cut as told.
+fn read(session: &mut Session, cuts: &[usize]) -> StepReading {
+    let all: Vec<[Vec<f32>; 3]> = (0..CALLS.len())
+        .map(|at| {
+            std::array::from_fn(|part| noise(SAMPLES * CALLS[at].3 * CALLS[at].4, (10 * at + part) as u64))
+        })
+        .collect();
+    let classifier = noise(24, 99);
+    let mut stream = session.stream(3, Some(0.5));
+    for cut in cuts.windows(2) {
+        stream.begin(cut[0], cut[1] - cut[0]).unwrap();
+        for ((name, kind, role, positions, width), [features, input, gradient]) in CALLS.iter().zip(&all) {
+            let part = |of: &[f32]| of[cut[0] * positions * width..cut[1] * positions * width].to_vec();
+            let (features, input, gradient) = (part(features), part(input), part(gradient));
+            stream
+                .add(&Call {
+                    role: *role,
+                    positions: *positions,
+                    input: (*role == Role::Block).then_some(&input),
+                    gradient: Some(&gradient),
+                    classifier: (*name == "head").then_some(&classifier),
+                    ..Call::vectors(name, kind, &features, *width)
+                })
+                .unwrap();
+        }
+    }
+    stream.end().unwrap()
+}
+
+#[test]
+fn any_chunks_give_the_bits_of_one() {
+    let by_sample: Vec<u32> = (0..SAMPLES as u32).map(|at| at % 3).collect();
+    let by_position: Vec<u32> = (0..(SAMPLES * POSITIONS) as u32).map(|at| (at * 7) % 4).collect();
+    for labels in [Some(by_sample), Some(by_position), None] {
+        for pool in [Pool::Mean, Pool::First, Pool::Flatten] {
+            // Fewer rows than samples: what is chosen and what is summed are different things.
+            let settings = Settings { pool, rows: 40, ..Settings::default() };
+            let mut session = Session::new(labels.clone(), SAMPLES, settings).unwrap();
+            let whole = read(&mut session, &[0, SAMPLES]);
+            let numbers: usize = whole.layers.iter().map(|layer| layer.values.len()).sum();
+            assert!(numbers > 40, "{numbers}");
+            for cuts in [vec![0, 1, 2, 50, SAMPLES], vec![0, 45, SAMPLES], (0..=SAMPLES).collect()] {
+                assert_eq!(read(&mut session, &cuts), whole, "{pool:?} {cuts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_of_whole_calls_is_a_stream_of_one_chunk() {
+    let labels: Vec<u32> = (0..SAMPLES as u32).map(|at| at % 3).collect();
+    let mut session = Session::new(Some(labels), SAMPLES, Settings::default()).unwrap();
+    let features = noise(SAMPLES * 6, 1);
+    let call = Call::vectors("fc", "linear", &features, 6);
+    let mut step = session.step(0, None);
+    step.add(&call).unwrap();
+    let whole = step.end();
+    let mut stream = session.stream(0, None);
+    stream.begin(0, SAMPLES).unwrap();
+    stream.add(&call).unwrap();
+    assert_eq!(stream.end().unwrap(), whole);
+}
+
+#[test]
+fn chunks_of_other_lengths_are_read_as_sequences() {
+    let features = noise(7 * 4 * 3, 5);
+    let mut session = Session::new(Some(vec![0, 1, 0, 1, 0, 1, 0]), 7, Settings::default()).unwrap();
+    let mut stream = session.stream(0, None);
+    for (first, samples, positions) in [(0, 3, 4), (3, 2, 2), (5, 2, 1)] {
+        stream.begin(first, samples).unwrap();
+        let part = &features[..samples * positions * 3];
+        stream.add(&Call { positions, ..Call::vectors("fc", "linear", part, 3) }).unwrap();
+    }
+    let layer = &stream.end().unwrap().layers[0];
+    assert_eq!(layer.positions, 4);
+    assert!(layer.value("separation").is_some() && layer.value("kernel").is_some());
+}
+
+#[test]
+fn chunks_that_do_not_fit_are_refused() {
+    let mut session = Session::new(None, 4, Settings::default()).unwrap();
+    let (two, other) = ([1.0f32, 2.0, 3.0, 4.0], [1.0f32; 6]);
+    let call = Call::vectors("fc", "linear", &two, 2);
+    let begun = |session: &mut Session| -> Result<(), ProbeError> {
+        let mut stream = session.stream(0, None);
+        stream.begin(0, 2)?;
+        stream.add(&call)?;
+        stream.begin(2, 2)?;
+        stream.add(&Call::vectors("fc", "linear", &other, 3))
+    };
+    assert!(matches!(begun(&mut session), Err(ProbeError::ChunkCalls { first: 2, .. })));
+    let mut stream = session.stream(0, None);
+    assert!(matches!(stream.add(&call), Err(ProbeError::Chunk { read: 0, .. })));
+    assert!(matches!(stream.begin(1, 2), Err(ProbeError::Chunk { .. })));
+    stream.begin(0, 2).unwrap();
+    stream.add(&call).unwrap();
+    assert!(matches!(stream.begin(2, 3), Err(ProbeError::Chunk { read: 2, .. })));
+    stream.begin(2, 2).unwrap();
+    assert!(matches!(stream.end(), Err(ProbeError::ChunkCalls { .. })));
+    let mut stream = session.stream(0, None);
+    stream.begin(0, 2).unwrap();
+    stream.add(&call).unwrap();
+    assert!(matches!(stream.end(), Err(ProbeError::Chunk { read: 2, all: 4, .. })));
+}
