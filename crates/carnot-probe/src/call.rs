@@ -35,6 +35,17 @@ pub struct WeightStats {
     pub digest: Option<u64>,
 }
 
+/// A number that only the caller can know: what the head says of a stream, what attention looks at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told<'a> {
+    /// Name of its observable.
+    pub name: &'a str,
+    /// The value; one that is not finite counts as missing.
+    pub value: f64,
+    /// Standard error over samples, where known.
+    pub error: Option<f64>,
+}
+
 /// One output of one module on the probe. A module that is called twice is two calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
@@ -61,6 +72,8 @@ pub struct Call<'a> {
     pub weights: Option<WeightStats>,
     /// Weight of the head, `[classes, width of the call before]`, where this is the head.
     pub classifier: Option<&'a [f32]>,
+    /// Numbers that only the caller can know.
+    pub told: &'a [Told<'a>],
 }
 
 impl<'a> Call<'a> {
@@ -79,6 +92,7 @@ impl<'a> Call<'a> {
             gradient: None,
             weights: None,
             classifier: None,
+            told: &[],
         }
     }
 }

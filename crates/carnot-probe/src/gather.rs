@@ -55,6 +55,8 @@ pub struct Facts {
     pub weights: Option<WeightStats>,
     /// Weight of the head, where this is the head.
     pub classifier: Option<Vec<f32>>,
+    /// Name, value and error of what only the caller can know; that of the first chunk.
+    pub told: Vec<(String, f64, Option<f64>)>,
 }
 
 /// Sums over all outputs of a call.
@@ -148,6 +150,7 @@ impl Gathered {
             width,
             weights: call.weights,
             classifier: call.classifier.map(<[f32]>::to_vec),
+            told: call.told.iter().map(|told| (told.name.into(), told.value, told.error)).collect(),
         };
         let elements = Elements {
             count: 0,

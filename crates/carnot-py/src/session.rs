@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use carnot_lab::error::LabError;
 use carnot_lab::measured;
-use carnot_probe::call::{Call, Role, WeightStats};
+use carnot_probe::call::{Call, Role, Told, WeightStats};
 use carnot_probe::error::ProbeError;
 use carnot_probe::reading::StepReading;
 use carnot_probe::recording::{Header, Recording, Writer};
@@ -39,10 +39,16 @@ struct Given<'py> {
     /// JSON of [`WeightStats`].
     weights: Option<String>,
     classifier: Option<Array<'py>>,
+    /// Name, value, error of what only the caller can know.
+    told: Vec<(String, f64, Option<f64>)>,
 }
 
 impl<'py> Given<'py> {
-    fn call(&self) -> PyResult<Call<'_>> {
+    fn told(&self) -> Vec<Told<'_>> {
+        self.told.iter().map(|(name, value, error)| Told { name, value: *value, error: *error }).collect()
+    }
+
+    fn call<'a>(&'a self, told: &'a [Told<'a>]) -> PyResult<Call<'a>> {
         Ok(Call {
             name: &self.name,
             kind: &self.kind,
@@ -55,6 +61,7 @@ impl<'py> Given<'py> {
             gradient: self.gradient.as_ref().map(slice).transpose()?,
             weights: self.weights.as_deref().map(parsed::<WeightStats>).transpose()?,
             classifier: self.classifier.as_ref().map(slice).transpose()?,
+            told,
         })
     }
 }
@@ -113,7 +120,9 @@ impl Session {
     /// Reads the calls of one step at once; a call that does not fit its shape is an error.
     #[pyo3(signature = (step, loss, calls))]
     fn read(&self, py: Python<'_>, step: u64, loss: Option<f64>, calls: Vec<Given<'_>>) -> PyResult<()> {
-        let calls: Vec<Call> = calls.iter().map(Given::call).collect::<PyResult<_>>()?;
+        let told: Vec<Vec<Told>> = calls.iter().map(Given::told).collect();
+        let pairs = calls.iter().zip(&told);
+        let calls: Vec<Call> = pairs.map(|(given, told)| given.call(told)).collect::<PyResult<_>>()?;
         let read = || -> Result<(), ProbeError> {
             let mut inside = self.inside.lock().expect("no reading panics while it holds this lock");
             let mut builder = inside.readings.step(step, loss);

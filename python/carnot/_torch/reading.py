@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from . import attention, graph, language
 from . import batch as probes
-from . import graph
 from . import model as tree
 from .layout import SAMPLES, Layout, array, layout, read_positions
 from .state import undisturbed
@@ -55,6 +55,9 @@ class Call:
     positions: int
     width: int
     features: Array
+    #: Positions of the output, of which every ``stride``-th is read.
+    full: int = 1
+    stride: int = 1
     role: str = "chain"
     input: Array | None = None
     gradient: Array | None = None
@@ -62,6 +65,8 @@ class Call:
     weights: str | None = None
     #: Weight of the head, where this is the head.
     classifier: Array | None = None
+    #: Name, value and error of what only this side can know.
+    told: list[tuple[str, float, float | None]] = field(default_factory=list)
     weight: torch.Tensor | None = None
     module: nn.Module | None = None
     #: When its output was made, in the order of the graph.
@@ -126,6 +131,8 @@ class _Reader:
         self.made: dict[int, Call] = {}
         self.feeder: Call | None = None
         self.origins: set[int] = set()
+        #: Of attention inside a module that is read whole.
+        self.attended: list[attention.Told] = []
 
     def run(self, wants_inputs: bool) -> Pass:
         args, kwargs = self._inputs(wants_inputs)
@@ -141,6 +148,8 @@ class _Reader:
         number = float(value.detach())
         known = objective != "a random combination of the outputs" and np.isfinite(number)
         labels = probes.class_labels(batch)
+        with torch.no_grad():
+            language.tell(self.calls, batch.target, (batch.args, batch.kwargs), number if known else None)
         return Pass(self.calls, number if known else None, objective, self.skipped, gradients, why_not, labels)
 
     def _cut(self, batch: probes.Batch) -> probes.Batch:
@@ -220,6 +229,8 @@ class _Reader:
                 call = self.take(leaf.name, leaf.kind, leaf.module, probes.vectors(output))
                 if call is not None:
                     call.fed_by = feeder
+                    call.told += self.attended
+                self.attended = []
 
         return hook
 
@@ -241,7 +252,8 @@ class _Reader:
         self.counts[name] = index + 1
         weight = None if module is None else tree.weight_of(module)
         features = array(tensor, how, self.samples)
-        call = Call(name, kind, index, read_positions(how), how.width, features, weight=weight, module=module)
+        places = read_positions(how)
+        call = Call(name, kind, index, places, how.width, features, how.positions, how.stride, weight=weight, module=module)
         call.made = None if tensor.grad_fn is None else graph.order(tensor.grad_fn)
         self.calls.append(call)
         if call.made is not None:
@@ -349,6 +361,8 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         reader = self.reader
+        if attention.attends(func):
+            self._attend(func, args, kwargs)
         if reader.inside:
             return func(*args, **kwargs)
         if func in _ADDITIONS:
@@ -366,3 +380,14 @@ class _Functions(TorchFunctionMode):
         result = func(*args, **kwargs)
         reader.after_function(kind, source, result)
         return result
+
+    def _attend(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Attention is told of where its queries come from."""
+        reader = self.reader
+        queries, told = attention.told(func, args, kwargs)
+        if reader.inside:
+            reader.attended += told
+            return
+        source = None if queries is None else reader.source(queries)
+        if source is not None:
+            source.told += [one for one in told if one[0] not in {name for name, *_ in source.told}]

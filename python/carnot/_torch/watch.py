@@ -354,10 +354,11 @@ def _labels(seen: reading.Pass, samples: int) -> list[int] | None:
         return None
     y = y.cpu()
     if y.dim() == 2 and y.shape[1] > 1:
-        # One a position: usable where the calls keep all of their positions.
-        kept = {call.positions for call in seen.calls}
-        if y.shape[1] not in kept:
+        # One a position: of those positions that most calls are read at.
+        strides = [call.stride for call in seen.calls if call.full == y.shape[1]]
+        if not strides:
             return None
+        y = y[:, :: max(set(strides), key=strides.count)]
     return [int(label) for label in y.reshape(-1)]
 
 

@@ -9,6 +9,7 @@ pub mod block;
 pub mod collapse;
 pub mod finite;
 pub mod gradient;
+pub mod language;
 pub mod load;
 pub mod rank;
 pub mod reader;
@@ -133,6 +134,13 @@ pub const TABLE: &[Observable] = &[
     weights::UPDATE,
     finite::FEATURES,
     finite::GRADIENT,
+    language::LENS,
+    language::LENS_LOAD,
+    language::TOKENS,
+    language::TOKENS_LOAD,
+    language::CURRENT,
+    language::ENTROPY,
+    language::LOGIT,
 ];
 
 /// Those that need all calls of a step.
