@@ -12,7 +12,7 @@ use crate::call::{Call, Role, WeightStats};
 use crate::labels::{Labels, NONE};
 use crate::lanes;
 use crate::observables::{Missing, units};
-use crate::scatter::{Classes, Tally};
+use crate::scatter::{Classes, Shuffled, Tally};
 use crate::session::{Choice, Pool, Settings};
 
 /// A probe, as its calls need to know it.
@@ -114,7 +114,7 @@ pub struct Rows {
     /// Sums by class.
     pub classes: Option<Tally>,
     /// Sums by class with the labels in random orders.
-    pub shuffled: Vec<Tally>,
+    pub shuffled: Option<Shuffled>,
     /// Rows whose largest unit is their label.
     pub correct: u64,
     /// Why there are no rows.
@@ -184,24 +184,11 @@ impl Gathered {
         let per_sample = call.positions * call.width;
         self.facts.positions = self.facts.positions.max(call.positions);
         self.rows.check(call, frame);
-        // Means over positions come out of the same pass; those of normalised vectors do not.
-        let wants_mean =
-            call.positions > 1 && !frame.classifies_positions() && frame.settings.pool == Pool::Mean;
         let mut sums = vec![0.0; call.width];
         for (at, sample) in call.features.chunks_exact(per_sample).enumerate() {
             sums.fill(0.0);
             self.elements.push(sample, &mut sums);
-            let vectors: Cow<[f32]> = match call.role {
-                Role::Block => Cow::Owned(normalised(sample, call.width)),
-                Role::Chain | Role::Inside => Cow::Borrowed(sample),
-            };
-            if wants_mean && call.role == Role::Block {
-                sums.fill(0.0);
-                for vector in vectors.chunks_exact(call.width) {
-                    sums.iter_mut().zip(vector).for_each(|(sum, &x)| *sum += f64::from(x));
-                }
-            }
-            self.rows.push(&vectors, &sums, first + at, call, frame);
+            self.rows.push(sample, &mut sums, first + at, call, frame);
         }
         if let Some((low, high)) = units::ends(call.kind) {
             *self.elements.at_ends.get_or_insert(0) += lanes::outside(call.features, low, high);
@@ -230,27 +217,28 @@ impl Elements {
 
 impl Skip {
     fn push(&mut self, from: &[f32], to: &[f32], width: usize) {
-        let (mut influence, mut contribution) = (Moments::default(), Moments::default());
+        // Sum and number over the vectors of the sample.
+        let (mut influence, mut contribution) = ((0.0, 0), (0.0, 0));
         for (from, to) in from.chunks_exact(width).zip(to.chunks_exact(width)) {
             let [a, b, added] = lanes::apart(from, to);
             // A vector of zeros has no direction, and nothing can be compared with its length.
             if a > 0.0 {
-                contribution.push((added / a).sqrt());
+                contribution = (contribution.0 + (added / a).sqrt(), contribution.1 + 1);
             }
             if a > 0.0 && b > 0.0 {
                 // |b − a|² = (|a| − |b|)² + 2 |a||b| (1 − cos): 1 − cos keeps its digits.
                 let (na, nb) = (a.sqrt(), b.sqrt());
                 let turned = ((added - (nb - na).powi(2)) / (2.0 * na * nb)).max(0.0);
-                influence.push(turned);
+                influence = (influence.0 + turned, influence.1 + 1);
                 self.largest = self.largest.max(turned);
             }
             if !a.is_finite() {
                 self.non_finite += bad(from);
             }
         }
-        for (all, own) in [(&mut self.influence, influence), (&mut self.contribution, contribution)] {
-            if own.count() > 0 {
-                all.push(own.mean());
+        for (all, (sum, n)) in [(&mut self.influence, influence), (&mut self.contribution, contribution)] {
+            if n > 0 {
+                all.push(sum / f64::from(n));
             }
         }
     }
@@ -280,8 +268,7 @@ impl Rows {
             choice: (frame.choice)(rows),
             kept: Vec::new(),
             classes: labels.map(tally),
-            shuffled: labels
-                .map_or(Vec::new(), |labels| labels.shuffled.iter().map(|_| tally(labels)).collect()),
+            shuffled: labels.map(|labels| Shuffled::new(labels.shuffled.len(), labels.names.len(), width)),
             correct: 0,
             problem: None,
         }
@@ -299,23 +286,32 @@ impl Rows {
         }
     }
 
-    /// Takes in one sample: its vectors, or what stands for them.
-    fn push(&mut self, vectors: &[f32], sums: &[f64], sample: usize, call: &Call, frame: &Frame) {
+    /// Takes in one sample. `sums`: of its vectors, unit by unit.
+    fn push(&mut self, sample: &[f32], sums: &mut [f64], at: usize, call: &Call, frame: &Frame) {
         if self.problem.is_some() {
             return;
         }
-        let positions = call.positions;
-        if frame.classifies_positions() {
-            for (position, row) in vectors.chunks_exact(self.width).enumerate() {
-                self.row(row, sample * positions + position, frame);
+        let (positions, width) = (call.positions, call.width);
+        let is_pooled = positions > 1 && !frame.classifies_positions();
+        if is_pooled && frame.settings.pool == Pool::Mean {
+            if call.role == Role::Block {
+                sums.fill(0.0);
+                sample.chunks_exact(width).for_each(|vector| lanes::add_normalised(vector, sums));
             }
-        } else if positions == 1 || frame.settings.pool == Pool::Flatten {
-            self.row(vectors, sample, frame);
-        } else if frame.settings.pool == Pool::First {
-            self.row(&vectors[..self.width], sample, frame);
-        } else {
             let mean: Vec<f32> = sums.iter().map(|sum| (sum / positions as f64) as f32).collect();
-            self.row(&mean, sample, frame);
+            return self.row(&mean, at, frame);
+        }
+        let vectors = if is_pooled && frame.settings.pool == Pool::First { &sample[..width] } else { sample };
+        let vectors: Cow<[f32]> = match call.role {
+            Role::Block => Cow::Owned(normalised(vectors, width)),
+            Role::Chain | Role::Inside => Cow::Borrowed(vectors),
+        };
+        if frame.classifies_positions() {
+            for (position, row) in vectors.chunks_exact(width).enumerate() {
+                self.row(row, at * positions + position, frame);
+            }
+        } else {
+            self.row(&vectors, at, frame);
         }
     }
 
@@ -329,8 +325,8 @@ impl Rows {
             return;
         }
         tally.push(class as usize, row);
-        for (tally, order) in self.shuffled.iter_mut().zip(&labels.shuffled) {
-            tally.push(order[at] as usize, row);
+        if let Some(shuffled) = &mut self.shuffled {
+            shuffled.push(row, labels.shuffled.iter().map(|order| order[at] as usize));
         }
         if self.width > labels.largest as usize
             && lanes::largest(row) == labels.names[class as usize] as usize
@@ -361,11 +357,11 @@ fn bad(numbers: &[f32]) -> u64 {
 /// Every vector with mean 0 and variance 1; a constant one becomes zero.
 fn normalised(features: &[f32], width: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(features.len());
+    let mut vector_out = vec![0.0; width];
     for vector in features.chunks_exact(width) {
-        let mean = vector.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
-        let variance = vector.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
-        let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
-        out.extend(vector.iter().map(|&x| ((f64::from(x) - mean) * scale) as f32));
+        vector_out.fill(0.0);
+        lanes::add_normalised(vector, &mut vector_out);
+        out.extend(vector_out.iter().map(|&x| x as f32));
     }
     out
 }

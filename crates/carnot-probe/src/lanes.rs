@@ -29,15 +29,18 @@ struct Survey<'a> {
 impl Loop<f64> for Survey<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self, sums: &mut [f64], squares: &mut [f64], _: &mut [f64]) {
+        let mut q = [0.0; UNITS];
+        let rest = self.width % UNITS;
         for group in self.vectors.chunks(VECTORS * self.width) {
-            let mut unit = 0;
-            while unit + UNITS <= self.width {
-                let mut s: [f64; UNITS] = std::array::from_fn(|i| sums[unit + i]);
-                let mut q: [f64; UNITS] = std::array::from_fn(|i| squares[i]);
-                let mut l: [f32; UNITS] = std::array::from_fn(|i| self.low[unit + i]);
-                let mut h: [f32; UNITS] = std::array::from_fn(|i| self.high[unit + i]);
+            let units = sums.chunks_exact_mut(UNITS);
+            let ranges = self.low.chunks_exact_mut(UNITS).zip(self.high.chunks_exact_mut(UNITS));
+            for (block, (sums, (low, high))) in units.zip(ranges).enumerate() {
+                let (mut s, mut l, mut h) = ([0.0f64; UNITS], [0.0f32; UNITS], [0.0f32; UNITS]);
+                s.copy_from_slice(sums);
+                l.copy_from_slice(low);
+                h.copy_from_slice(high);
                 for vector in group.chunks_exact(self.width) {
-                    let x: &[f32] = &vector[unit..unit + UNITS];
+                    let x = &vector[block * UNITS..][..UNITS];
                     for i in 0..UNITS {
                         l[i] = l[i].least(x[i]);
                         h[i] = h[i].greatest(x[i]);
@@ -46,23 +49,22 @@ impl Loop<f64> for Survey<'_> {
                         q[i] = f64::mad::<FMA>(x, x, q[i]);
                     }
                 }
-                sums[unit..unit + UNITS].copy_from_slice(&s);
-                squares[..UNITS].copy_from_slice(&q);
-                self.low[unit..unit + UNITS].copy_from_slice(&l);
-                self.high[unit..unit + UNITS].copy_from_slice(&h);
-                unit += UNITS;
+                sums.copy_from_slice(&s);
+                low.copy_from_slice(&l);
+                high.copy_from_slice(&h);
             }
             for vector in group.chunks_exact(self.width) {
-                for at in unit..self.width {
+                for at in self.width - rest..self.width {
                     let x = vector[at];
                     self.low[at] = self.low[at].least(x);
                     self.high[at] = self.high[at].greatest(x);
                     let x = f64::from(x);
                     sums[at] += x;
-                    squares[0] = f64::mad::<FMA>(x, x, squares[0]);
+                    q[0] = f64::mad::<FMA>(x, x, q[0]);
                 }
             }
         }
+        squares.copy_from_slice(&q);
     }
 }
 
@@ -83,7 +85,7 @@ struct About<'a> {
 impl Loop<f64> for About<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self, sums: &mut [f64], squares: &mut [f64], _: &mut [f64]) {
-        let mut q: [f64; UNITS] = std::array::from_fn(|i| squares[i]);
+        let mut q = [0.0; UNITS];
         let (whole, rest) = sums.as_chunks_mut::<UNITS>();
         let (rows, row_rest) = self.row.as_chunks::<UNITS>();
         let (centres, centre_rest) = self.centre.as_chunks::<UNITS>();
@@ -118,25 +120,146 @@ struct Apart<'a> {
 impl Loop<f64> for Apart<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self, aa: &mut [f64], bb: &mut [f64], dd: &mut [f64]) {
-        let mut sums = [[0.0; UNITS]; 3];
-        let mut take = |i: usize, a: f32, b: f32| {
-            let (a, b) = (f64::from(a), f64::from(b));
-            sums[0][i] = f64::mad::<FMA>(a, a, sums[0][i]);
-            sums[1][i] = f64::mad::<FMA>(b, b, sums[1][i]);
-            sums[2][i] = f64::mad::<FMA>(b - a, b - a, sums[2][i]);
-        };
+        let (mut p, mut q, mut r) = ([0.0; UNITS], [0.0; UNITS], [0.0; UNITS]);
         let ((wa, ra), (wb, rb)) = (self.a.as_chunks::<UNITS>(), self.b.as_chunks::<UNITS>());
         for (a, b) in wa.iter().zip(wb) {
             for i in 0..UNITS {
-                take(i, a[i], b[i]);
+                let (a, b) = (f64::from(a[i]), f64::from(b[i]));
+                p[i] = f64::mad::<FMA>(a, a, p[i]);
+                q[i] = f64::mad::<FMA>(b, b, q[i]);
+                r[i] = f64::mad::<FMA>(b - a, b - a, r[i]);
             }
         }
         for (&a, &b) in ra.iter().zip(rb) {
-            take(0, a, b);
+            let (a, b) = (f64::from(a), f64::from(b));
+            p[0] = f64::mad::<FMA>(a, a, p[0]);
+            q[0] = f64::mad::<FMA>(b, b, q[0]);
+            r[0] = f64::mad::<FMA>(b - a, b - a, r[0]);
         }
-        aa.copy_from_slice(&sums[0]);
-        bb.copy_from_slice(&sums[1]);
-        dd.copy_from_slice(&sums[2]);
+        aa.copy_from_slice(&p);
+        bb.copy_from_slice(&q);
+        dd.copy_from_slice(&r);
+    }
+}
+
+/// `sums += scale (vector − mean)` with the mean and the scale that give the vector mean 0 and variance 1; a constant vector adds
+/// nothing.
+pub fn add_normalised(vector: &[f32], sums: &mut [f64]) {
+    let [sum, ..] = moments(vector, 0.0);
+    let mean = sum / vector.len() as f64;
+    let [_, squares] = moments(vector, mean);
+    let variance = squares / vector.len() as f64;
+    if variance > 0.0 {
+        widest(Shifted { vector, mean, scale: 1.0 / variance.sqrt() }, sums, &mut [], &mut []);
+    }
+}
+
+struct Shifted<'a> {
+    vector: &'a [f32],
+    mean: f64,
+    scale: f64,
+}
+
+impl Loop<f64> for Shifted<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, sums: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+        for (sum, &x) in sums.iter_mut().zip(self.vector) {
+            *sum = f64::mad::<FMA>(f64::from(x) - self.mean, self.scale, *sum);
+        }
+    }
+}
+
+/// Sum and sum of squares of x − centre.
+fn moments(vector: &[f32], centre: f64) -> [f64; 2] {
+    let (mut sum, mut squares) = ([0.0; UNITS], [0.0; UNITS]);
+    widest(Powers { vector, centre }, &mut sum, &mut squares, &mut []);
+    [total(&sum), total(&squares)]
+}
+
+struct Powers<'a> {
+    vector: &'a [f32],
+    centre: f64,
+}
+
+impl Loop<f64> for Powers<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, sum: &mut [f64], squares: &mut [f64], _: &mut [f64]) {
+        let (mut s, mut q) = ([0.0; UNITS], [0.0; UNITS]);
+        let (whole, rest) = self.vector.as_chunks::<UNITS>();
+        for x in whole {
+            for i in 0..UNITS {
+                let x = f64::from(x[i]) - self.centre;
+                s[i] += x;
+                q[i] = f64::mad::<FMA>(x, x, q[i]);
+            }
+        }
+        for &x in rest {
+            let x = f64::from(x) - self.centre;
+            s[0] += x;
+            q[0] = f64::mad::<FMA>(x, x, q[0]);
+        }
+        sum.copy_from_slice(&s);
+        squares.copy_from_slice(&q);
+    }
+}
+
+/// `sums += row − centre`, `[width]` each.
+pub fn add_about(row: &[f32], centre: &[f32], sums: &mut [f64]) {
+    widest(Difference { row, centre }, sums, &mut [], &mut []);
+}
+
+struct Difference<'a> {
+    row: &'a [f32],
+    centre: &'a [f32],
+}
+
+impl Loop<f64> for Difference<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, sums: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+        for ((sum, &x), &c) in sums.iter_mut().zip(self.row).zip(self.centre) {
+            *sum += f64::from(x) - f64::from(c);
+        }
+    }
+}
+
+/// `out = x − mean` over a part of a row, with |out|² and out·arm.
+///
+/// * `arm`: what the difference is multiplied with, `[part]` as the others
+pub fn centred(x: &[f32], mean: &[f64], arm: &[f64], out: &mut [f64]) -> [f64; 2] {
+    let (mut squares, mut products) = ([0.0; UNITS], [0.0; UNITS]);
+    widest(Centred { x, mean, arm }, out, &mut squares, &mut products);
+    [total(&squares), total(&products)]
+}
+
+struct Centred<'a> {
+    x: &'a [f32],
+    mean: &'a [f64],
+    arm: &'a [f64],
+}
+
+impl Loop<f64> for Centred<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, out: &mut [f64], squares: &mut [f64], products: &mut [f64]) {
+        let (mut q, mut p) = ([0.0; UNITS], [0.0; UNITS]);
+        let (whole, rest) = out.as_chunks_mut::<UNITS>();
+        let ((xs, x_rest), (ms, m_rest)) = (self.x.as_chunks::<UNITS>(), self.mean.as_chunks::<UNITS>());
+        let (arms, arm_rest) = self.arm.as_chunks::<UNITS>();
+        for (((out, x), m), arm) in whole.iter_mut().zip(xs).zip(ms).zip(arms) {
+            for i in 0..UNITS {
+                let e = f64::from(x[i]) - m[i];
+                out[i] = e;
+                q[i] = f64::mad::<FMA>(e, e, q[i]);
+                p[i] = f64::mad::<FMA>(e, arm[i], p[i]);
+            }
+        }
+        for (((out, &x), m), arm) in rest.iter_mut().zip(x_rest).zip(m_rest).zip(arm_rest) {
+            let e = f64::from(x) - m;
+            *out = e;
+            q[0] = f64::mad::<FMA>(e, e, q[0]);
+            p[0] = f64::mad::<FMA>(e, *arm, p[0]);
+        }
+        squares.copy_from_slice(&q);
+        products.copy_from_slice(&p);
     }
 }
 
@@ -174,7 +297,14 @@ impl Loop<f64> for Outside<'_> {
 /// Place of the largest number, the last one of equals; 0 for none.
 #[must_use]
 pub fn largest(row: &[f32]) -> usize {
-    let top = row.iter().fold(f32::NEG_INFINITY, |top, &x| top.greatest(x));
+    let mut lanes = [f32::NEG_INFINITY; UNITS];
+    let (whole, rest) = row.as_chunks::<UNITS>();
+    for x in whole {
+        for i in 0..UNITS {
+            lanes[i] = lanes[i].greatest(x[i]);
+        }
+    }
+    let top = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |top, &x| top.greatest(x));
     row.iter().rposition(|&x| x == top).unwrap_or(0)
 }
 

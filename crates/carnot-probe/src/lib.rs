@@ -14,8 +14,9 @@
 //! | [`labels`] | classes of the rows, also in random orders |
 //! | [`seen`] | one call with what several observables need: rows, Gram, classes, the call before |
 //! | [`scatter`] | means and spreads of classes, one sample at a time, mergeable |
-//! | [`directions`] | within-class spread along the directions that separate the classes |
-//! | [`gram`] | inner products of a fixed choice of rows, spectrum, alignment |
+//! | [`directions`] | rows against class means, and along the directions that separate the classes |
+//! | [`gram`] | inner products of a fixed choice of rows, spectrum |
+//! | [`align`] | how alike two Gram matrices are |
 //! | [`ridge`] | how well a linear reader finds the labels in rows that it has not seen |
 //! | [`observables`] | the table: one file and one row each |
 //! | [`curve`] | the numbers of a whole load curve: shares, stress, shape |
@@ -34,6 +35,7 @@
 //! # Ok::<(), carnot_probe::error::ProbeError>(())
 //! ```
 
+pub mod align;
 pub mod call;
 pub mod curve;
 pub mod directions;

@@ -1,8 +1,9 @@
 //! How well a linear reader finds the labels in rows that it has not seen.
 
+use carnot_math::device::{View, product};
 use carnot_math::linalg;
 
-use crate::gram::Gram;
+use crate::gram::{Gram, centre};
 use crate::observables::Missing;
 
 /// Strengths of the ridge that are tried, in units of the mean eigenvalue of the Gram matrix.
@@ -73,27 +74,31 @@ impl Reader {
         for &row in fit {
             target.extend(one_hot(row).zip(&frequency).map(|(y, f)| y - f));
         }
-        let inside = gram.part(fit);
+        let at = |a: usize, b: usize| gram.centred[a * gram.n + b];
+        let mut inside: Vec<f64> = fit.iter().flat_map(|&a| fit.iter().map(move |&b| at(a, b))).collect();
+        // What the products of any row with the fitted half lose when that half is centred.
+        let column: Vec<f64> = inside.chunks_exact(m).map(|row| row.iter().sum::<f64>() / m as f64).collect();
+        let all = column.iter().sum::<f64>() / m as f64;
+        centre(&mut inside, m);
         let mean_eigenvalue = (0..m).map(|i| inside[i * m + i]).sum::<f64>() / m as f64;
         if mean_eigenvalue <= 0.0 {
             return Err(Missing::Constant);
         }
         let eigen = linalg::symmetric_eigen(&inside, m).map_err(|_| Missing::Range)?;
         let weights = best(&eigen, &target, m, k, mean_eigenvalue);
-        // Products with the centred rows of the fitted half: a row's own product, centred as that half is.
-        let at = |a: usize, b: usize| gram.centred[a * gram.n + b];
-        let column: Vec<f64> =
-            fit.iter().map(|&b| fit.iter().map(|&a| at(a, b)).sum::<f64>() / m as f64).collect();
-        let all = column.iter().sum::<f64>() / m as f64;
+        let mut across: Vec<f64> = Vec::with_capacity(read.len() * m);
         for &row in read {
-            let own = fit.iter().map(|&b| at(row, b)).sum::<f64>() / m as f64;
-            let mut output = frequency.clone();
-            for (j, &b) in fit.iter().enumerate() {
-                let product = at(row, b) - own - column[j] + all;
-                output.iter_mut().zip(&weights[j * k..]).for_each(|(o, w)| *o += product * w);
-            }
+            let start = across.len();
+            across.extend(fit.iter().map(|&b| at(row, b)));
+            let own = across[start..].iter().sum::<f64>() / m as f64;
+            across[start..].iter_mut().zip(&column).for_each(|(x, column)| *x += all - own - column);
+        }
+        let mut outputs = vec![0.0; read.len() * k];
+        product(&mut outputs, View::new(&across, read.len(), m), View::new(&weights, m, k), false);
+        for (&row, output) in read.iter().zip(outputs.chunks_exact_mut(k)) {
+            output.iter_mut().zip(&frequency).for_each(|(o, f)| *o += f);
             let truth: Vec<f64> = one_hot(row).collect();
-            self.residual[row] = truth.iter().zip(&output).map(|(y, o)| (y - o) * (y - o)).sum();
+            self.residual[row] = truth.iter().zip(&*output).map(|(y, o)| (y - o) * (y - o)).sum();
             self.total[row] = truth.iter().zip(&frequency).map(|(y, f)| (y - f) * (y - f)).sum();
             let largest = (0..k).max_by(|&a, &b| output[a].total_cmp(&output[b])).unwrap_or(0);
             self.correct[row] = classes[largest] == labels[row];
@@ -117,31 +122,36 @@ impl Reader {
 
 /// (K + λ)⁻¹ Y `[m, k]` for the strength with the smallest leave-one-out error.
 fn best(eigen: &linalg::Eigen, target: &[f64], m: usize, k: usize, scale: f64) -> Vec<f64> {
+    const TRIED: usize = STRENGTHS.len();
+    let vectors = View::new(&eigen.vectors, m, m);
     let mut rotated = vec![0.0; m * k];
-    for (j, vector) in eigen.vectors.chunks(m).enumerate() {
-        for (i, &v) in vector.iter().enumerate() {
-            for c in 0..k {
-                rotated[j * k + c] += v * target[i * k + c];
-            }
-        }
+    product(&mut rotated, vectors, View::new(target, m, k), false);
+    let gain = |j: usize, strength: f64| 1.0 / (eigen.values[j].max(0.0) + strength * scale);
+    let gains: Vec<f64> = (0..m).flat_map(|j| STRENGTHS.map(|strength| gain(j, strength))).collect();
+    // Weights for every strength side by side, and the diagonals of the inverses.
+    let mut scaled = Vec::with_capacity(m * TRIED * k);
+    for (rotated, gains) in rotated.chunks_exact(k).zip(gains.chunks_exact(TRIED)) {
+        gains.iter().for_each(|gain| scaled.extend(rotated.iter().map(|x| gain * x)));
     }
-    let mut best = (f64::INFINITY, Vec::new());
-    for strength in STRENGTHS {
-        let ridge = strength * scale;
-        let (mut weights, mut inverse) = (vec![0.0; m * k], vec![0.0; m]);
-        for (j, vector) in eigen.vectors.chunks(m).enumerate() {
-            let gain = 1.0 / (eigen.values[j].max(0.0) + ridge);
-            for (i, &v) in vector.iter().enumerate() {
-                inverse[i] += v * v * gain;
-                for c in 0..k {
-                    weights[i * k + c] += v * gain * rotated[j * k + c];
-                }
-            }
-        }
-        let error: f64 = (0..m * k).map(|at| (weights[at] / inverse[at / k]).powi(2)).sum();
+    let mut weights = vec![0.0; m * TRIED * k];
+    product(&mut weights, vectors.transposed(), View::new(&scaled, m, TRIED * k), false);
+    let squares: Vec<f64> = eigen.vectors.iter().map(|x| x * x).collect();
+    let mut inverse = vec![0.0; m * TRIED];
+    product(&mut inverse, View::new(&squares, m, m).transposed(), View::new(&gains, m, TRIED), false);
+    let error = |tried: usize| -> f64 {
+        let of = |i: usize| {
+            let own = &weights[(i * TRIED + tried) * k..][..k];
+            own.iter().map(|w| w * w).sum::<f64>() / inverse[i * TRIED + tried].powi(2)
+        };
+        (0..m).map(of).sum()
+    };
+    // The first of equals; a strength without an error, as of rows out of the range of numbers, is none.
+    let mut best = (f64::INFINITY, 0);
+    for tried in 0..TRIED {
+        let error = error(tried);
         if error < best.0 {
-            best = (error, weights);
+            best = (error, tried);
         }
     }
-    best.1
+    (0..m).flat_map(|i| weights[(i * TRIED + best.1) * k..][..k].iter().copied()).collect()
 }

@@ -5,14 +5,14 @@ use std::cell::OnceCell;
 use carnot_math::stats::Estimate;
 
 use crate::call::Role;
-use crate::directions::Directions;
+use crate::directions::{Arms, Compared, Directions, Placed};
 use crate::gather::{Elements, Facts, Frame, Gathered, Rows};
 use crate::gram::{Gram, Spectrum};
 use crate::labels::NONE;
 use crate::lanes;
 use crate::observables::Missing;
 use crate::ridge::Reader;
-use crate::scatter::{Classes, Traces, squared_distance};
+use crate::scatter::{Classes, Traces};
 
 /// One call whose samples have all come in, the labels of its rows, and the call before it.
 pub struct Seen<'a> {
@@ -58,6 +58,12 @@ pub struct Separated {
     pub traces: Traces,
     /// Influence of each chosen row on ln(Tr S_W / Tr S_B).
     pub influence: Vec<f64>,
+    /// Means and arms of the classes.
+    pub arms: Arms,
+    /// Directions that separate the classes.
+    pub directions: Result<Directions, Missing>,
+    /// The chosen rows that have a class against the means, and along the directions.
+    pub compared: Compared,
 }
 
 impl<'a> Seen<'a> {
@@ -135,20 +141,33 @@ impl<'a> Seen<'a> {
         let (rows, labels) = (self.rows()?, self.frame.labels.ok_or(Missing::Labels)?);
         let classes = rows.classes(labels).ok_or(Missing::Positions)?;
         let traces = classes.traces()?;
-        let mean = classes.mean();
-        let mut influence = Vec::new();
-        for (_, label, row) in self.labelled()? {
-            let class = &classes.by_label[&label];
-            let (mut within, mut mixed) = (0.0, 0.0);
-            for ((&x, m), all) in row.iter().zip(&class.mean).zip(&mean) {
-                let from_class = f64::from(x) - m;
-                within += from_class * from_class;
-                mixed += from_class * (m - all);
-            }
-            let between = squared_distance(&class.mean, &mean) + 2.0 * mixed;
-            influence.push(within / traces.within - between / traces.between);
-        }
-        Ok(Separated { classes, traces, influence })
+        let arms = Arms::of(&classes);
+        // Tokens are not separated by the scatter of their classes: directions would be many, and nobody asks for them.
+        let directions =
+            if self.classifies_positions() { Err(Missing::Tokens) } else { Directions::of(&arms, false) };
+        let vectors = directions.as_ref().map_or(&[][..], |directions| &directions.vectors);
+        let placed = self.placed()?;
+        let compared = placed.compare(&arms, vectors);
+        let far: Vec<f64> =
+            arms.arms.chunks_exact(arms.width).map(|arm| arm.iter().map(|x| x * x).sum()).collect();
+        let influence = |at: usize| {
+            let between = far[placed.class[at]] + 2.0 * compared.mixed[at];
+            compared.within[at] / traces.within - between / traces.between
+        };
+        let influence = (0..placed.rows.len()).map(influence).collect();
+        Ok(Separated { classes, traces, influence, arms, directions, compared })
+    }
+
+    /// The chosen rows that have a class.
+    ///
+    /// # Errors
+    /// Without labels, or where they do not fit.
+    pub fn placed(&self) -> Result<Placed<'a>, Missing> {
+        let (rows, classes) = (self.rows()?, self.classes_of_rows()?);
+        let chosen = rows.kept.chunks_exact(rows.width).zip(&rows.choice.rows);
+        let known = chosen.filter(|(_, at)| classes[**at] != NONE);
+        let (rows, class) = known.map(|(row, &at)| (row, classes[at] as usize)).unzip();
+        Ok(Placed { rows, class })
     }
 
     /// Traces of the scatter with the labels in a random order.
@@ -156,16 +175,8 @@ impl<'a> Seen<'a> {
     /// # Errors
     /// As [`Seen::separated`].
     pub fn shuffled(&self) -> Result<Vec<Traces>, Missing> {
-        let (rows, labels) = (self.rows()?, self.frame.labels.ok_or(Missing::Labels)?);
-        rows.shuffled.iter().map(|tally| tally.classes(&labels.names).traces()).collect()
-    }
-
-    /// Directions that separate the classes.
-    ///
-    /// # Errors
-    /// As [`Seen::separated`]; [`Missing::Merged`] when the class means are one vector.
-    pub fn directions(&self, balanced: bool) -> Result<Directions, Missing> {
-        Directions::of(&self.separated()?.classes, balanced)
+        let shuffled = self.rows()?.shuffled.as_ref().ok_or(Missing::Positions)?;
+        Ok(shuffled.traces(&self.separated()?.traces))
     }
 
     /// Gram matrix of the chosen rows.
@@ -215,29 +226,25 @@ impl<'a> Seen<'a> {
 
     fn read(&self) -> Result<Reader, Missing> {
         let (places, labels) = self.chosen_labels()?;
-        self.spectrum()?;
         let gram = self.gram()?;
-        let part = Gram {
-            n: places.len(),
-            width: gram.width,
-            centred: gram.part(&places),
-            size: places.iter().map(|&at| gram.size[at]).collect(),
+        gram.varies()?;
+        let part;
+        let gram = if places.len() == gram.n {
+            gram
+        } else {
+            part = gram.part(&places);
+            &part
         };
         let halves: Vec<bool> = places.iter().map(|&at| self.gathered.rows.choice.halves[at]).collect();
-        Reader::of(&part, &labels, &halves)
+        Reader::of(gram, &labels, &halves)
     }
 
     /// The class whose mean is nearest to each labelled row of the choice.
     #[must_use]
     pub fn guesses(&self) -> Option<Vec<u32>> {
-        let classes = &self.separated().ok()?.classes;
-        let guess = |row: &[f32]| {
-            let distance =
-                |mean: &[f64]| row.iter().zip(mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum::<f64>();
-            let near = classes.by_label.iter().map(|(label, class)| (distance(&class.mean), *label));
-            near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, label)| label)
-        };
-        self.labelled().ok()?.map(|(_, _, row)| guess(row)).collect()
+        let separated = self.separated().ok()?;
+        let names: Vec<u32> = separated.classes.by_label.keys().copied().collect();
+        Some(separated.compared.nearest.iter().map(|&class| names[class]).collect())
     }
 
     /// The largest unit of each labelled row of the choice, where there is a unit for every label: what a head says.

@@ -1,6 +1,6 @@
 //! Where numbers are crunched: the only module that may contain `unsafe`.
 //!
-//! * [`product()`], [`product_into`]: products of row-major matrices, on one thread
+//! * [`product()`], [`product_into`], [`gram_into`]: products of row-major matrices, on one thread
 //! * [`zeros`]: memory for large results
 //! * [`cpu`]: loops over numbers, compiled for several instruction sets
 //! * [`wide`]: loops of other crates, compiled the same way
@@ -15,4 +15,4 @@ mod product;
 pub mod wide;
 
 pub use memory::zeros;
-pub use product::{View, product, product_into};
+pub use product::{View, gram_into, product, product_into};

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::scalar::Scalar;
@@ -77,6 +78,33 @@ pub fn product_into<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, alpha: S, 
     }
 }
 
+/// Products of all rows with each other, added: `dst += a aᵀ`, with half the work of [`product_into`].
+///
+/// * `dst`: `[m, m]`, symmetric; `a`: `[m, k]`, not transposed
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn gram_into(dst: &mut [f64], a: View<f64>) {
+    let [m, _] = a.shape();
+    assert_eq!(dst.len(), m * m, "products of {m} rows written to {} numbers", dst.len());
+    let rows = as_columns(a).transpose();
+    triangular::matmul(
+        MatMut::from_column_major_slice_mut(dst, m, m),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        rows,
+        BlockStructure::Rectangular,
+        rows.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        Par::Seq,
+    );
+    // The lower triangle of the columns is the upper one of the rows.
+    for i in 1..m {
+        (0..i).for_each(|j| dst[i * m + j] = dst[j * m + i]);
+    }
+}
+
 /// SAFETY: `S` and `T` must be the same type.
 unsafe fn cast<'a, S, T>(view: View<'a, S>) -> View<'a, T> {
     let data = unsafe { std::slice::from_raw_parts(view.data.as_ptr().cast(), view.data.len()) };
@@ -130,6 +158,19 @@ mod tests {
     fn entry<S: Scalar>(view: &View<S>, i: usize, j: usize) -> f64 {
         let (row, column) = if view.transposed { (j, i) } else { (i, j) };
         view.data[row * view.columns + column].to_f64()
+    }
+
+    #[test]
+    fn products_of_rows_are_those_of_a_full_product() {
+        for (m, k) in [(1, 1), (5, 3), (64, 100), (130, 7)] {
+            let a = random::<f64>(m * k, 0);
+            let (mut full, mut half) = (vec![1.0; m * m], vec![1.0; m * m]);
+            let view = View::new(&a, m, k);
+            product_into(&mut full, view, view.transposed(), 1.0, true);
+            gram_into(&mut half, view);
+            let near = |(x, y): (&f64, &f64)| (x - y).abs() < 1e-12 * k as f64;
+            assert!(full.iter().zip(&half).all(near), "{m} {k}");
+        }
     }
 
     fn check<S: Scalar>(m: usize, k: usize, n: usize, epsilon: f64) {

@@ -1,11 +1,11 @@
 //! How alike two sets of rows are: linear CKA, unbiased.
 
 use super::{Missing, Observable, estimate};
-use crate::gram::{Gram, alignment, jackknife};
+use crate::align::{Sums, alignment};
 
 /// CKA of a call's rows with those of the call before. Range: about 0 (unrelated) to 1 (the same up to rotation and scale).
 ///
-/// Source: see [`crate::gram::alignment`].
+/// Source: see [`crate::align::alignment`].
 pub const BEFORE: Observable = Observable {
     name: "cka",
     symbol: "CKA",
@@ -16,9 +16,9 @@ pub const BEFORE: Observable = Observable {
         if gram.n != before.n {
             return Err(Missing::Positions);
         }
-        seen.spectrum()?;
-        let value = alignment(&gram.centred, &before.centred, gram.n).ok_or(Missing::Constant)?;
-        let error = jackknife(gram.n, |keep| alignment(&gram.part(keep), &before.part(keep), keep.len()));
+        gram.varies()?;
+        let (k, l) = ((&gram.centred[..], &gram.sums), (&before.centred[..], &before.sums));
+        let (value, error) = alignment(k, l, gram.n).ok_or(Missing::Constant)?;
         Ok(estimate(value, error, gram.n))
     },
 };
@@ -31,21 +31,20 @@ pub const LABELS: Observable = Observable {
     meaning: "Likeness of a layer's samples to their labels.",
     of: |seen| {
         let (places, labels) = seen.chosen_labels()?;
-        seen.spectrum()?;
         let (gram, n) = (seen.gram()?, places.len());
-        let kernel = |keep: &[usize]| -> Vec<f64> {
-            let same = |a: &usize, b: &usize| f64::from(u8::from(labels[*a] == labels[*b]));
-            keep.iter().flat_map(|a| keep.iter().map(move |b| same(a, b))).collect()
+        gram.varies()?;
+        let part;
+        let gram = if n == gram.n {
+            gram
+        } else {
+            part = gram.part(&places);
+            &part
         };
-        let of = |keep: &[usize]| {
-            let rows: Vec<usize> = keep.iter().map(|&at| places[at]).collect();
-            alignment(&part(gram, &rows), &kernel(keep), keep.len())
-        };
-        let all: Vec<usize> = (0..n).collect();
-        Ok(estimate(of(&all).ok_or(Missing::OneClass)?, jackknife(n, of), n))
+        let same = |a: u32| labels.iter().map(move |&b| f64::from(u8::from(a == b)));
+        let kernel: Vec<f64> = labels.iter().flat_map(|&a| same(a)).collect();
+        let sums = Sums::of(&kernel, n);
+        let answer = alignment((&gram.centred, &gram.sums), (&kernel, &sums), n);
+        let (value, error) = answer.ok_or(Missing::OneClass)?;
+        Ok(estimate(value, error, n))
     },
 };
-
-fn part(gram: &Gram, rows: &[usize]) -> Vec<f64> {
-    if rows.len() == gram.n { gram.centred.clone() } else { gram.part(rows) }
-}

@@ -2,11 +2,10 @@
 //!
 //! Source: Papyan, Han, Donoho, arXiv:2008.08186. Every class counts alike; the centre is the mean of all samples.
 
-use std::collections::BTreeMap;
-
 use carnot_math::stats::Moments;
 
 use super::{Missing, Observable, fact, separation};
+use crate::directions::Directions;
 use crate::scatter::{Classes, squared_distance};
 
 /// $\mathrm{NC1} = \mathrm{Tr}(S_W S_B^+)/K$ with every class weighted alike. Range: ≥ 0; 0 is collapse. At every layer it is the
@@ -17,16 +16,23 @@ pub const NC1: Observable = Observable {
     title: "collapse within classes",
     meaning: "Within-class scatter in units of what separates the classes: 0 when each class is one point.",
     of: |seen| {
-        let classes = &separation::judged(seen)?.classes;
-        let (directions, k) = (seen.directions(true)?, classes.by_label.len() as f64);
-        let mut of_class: BTreeMap<u32, Moments> = BTreeMap::new();
-        for (_, label, row) in seen.labelled()? {
-            let along = directions.project(row, &classes.by_label[&label].mean);
-            let scaled = along.iter().zip(&directions.sigma).map(|(a, s)| (a / s).powi(2)).sum();
-            of_class.entry(label).or_default().push(scaled);
+        let separated = separation::judged(seen)?;
+        let (arms, placed) = (&separated.arms, seen.placed()?);
+        let (balanced, compared);
+        // With as many samples in each class the directions are those of the separation.
+        let (directions, along) = if arms.is_balanced() {
+            (separated.directions.as_ref().map_err(Clone::clone)?, &separated.compared.along)
+        } else {
+            balanced = Directions::of(arms, true)?;
+            compared = placed.compare(arms, &balanced.vectors);
+            (&balanced, &compared.along)
+        };
+        let mut of_class = vec![Moments::default(); arms.counts.len()];
+        for (along, &class) in along.chunks_exact(directions.rank()).zip(&placed.class) {
+            of_class[class].push(along.iter().zip(&directions.sigma).map(|(a, s)| (a / s).powi(2)).sum());
         }
-        let sum: f64 = of_class.values().map(Moments::mean).sum();
-        Ok(fact(sum / of_class.len() as f64 / k))
+        let seen: Vec<f64> = of_class.iter().filter(|own| own.count() > 0).map(Moments::mean).collect();
+        Ok(fact(seen.iter().sum::<f64>() / seen.len() as f64 / arms.counts.len() as f64))
     },
 };
 

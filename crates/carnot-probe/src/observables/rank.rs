@@ -51,9 +51,10 @@ fn with_error(
 ) -> Result<carnot_math::stats::Estimate, Missing> {
     let n = seen.gram()?.n;
     let mut influence = vec![0.0; n];
-    for ((lambda, shares), slope) in spectrum.values.iter().zip(&spectrum.shares).zip(slope) {
+    for ((lambda, shares), slope) in spectrum.values.iter().zip(spectrum.shares.chunks_exact(n)).zip(slope) {
+        let weight = scale * slope * lambda;
         for (influence, share) in influence.iter_mut().zip(shares) {
-            *influence += scale * slope * lambda * (n as f64 * share - 1.0);
+            *influence += weight * (n as f64 * share - 1.0);
         }
     }
     Ok(estimate(value, error(&influence, n), n))

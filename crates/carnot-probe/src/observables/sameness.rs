@@ -3,7 +3,7 @@
 use carnot_math::stats::{Estimate, Moments};
 
 use super::{Missing, Observable, estimate};
-use crate::seen::Seen;
+use crate::gram::Gram;
 
 /// $c = \langle K_{ab}/\sqrt{K_{aa}K_{bb}}\rangle_{a\ne b}$, from distances, so that 1 − c keeps its digits. Range: −1 to 1.
 ///
@@ -19,7 +19,14 @@ pub const CORRELATION: Observable = Observable {
         if gram.size.iter().all(|&size| size < 1e-30) {
             return Err(Missing::Constant);
         }
-        pairs(seen, |a, b| gram.correlation(a, b))
+        // |x_a − x_b|² = (|x_a| − |x_b|)² + 2 |x_a||x_b| (1 − c): 1 − c keeps its digits. A row of zeros has no direction.
+        let length: Vec<f64> = gram.size.iter().map(|size| size.sqrt()).collect();
+        let inverse: Vec<f64> =
+            length.iter().map(|&length| if length > 0.0 { 1.0 / length } else { 0.0 }).collect();
+        let gap = pairs(gram, &inverse, |a, b, apart| {
+            (apart - (length[a] - length[b]).powi(2)) * (0.5 * inverse[a] * inverse[b])
+        })?;
+        Ok(Estimate { value: 1.0 - gap.value, ..gap })
     },
 };
 
@@ -31,26 +38,32 @@ pub const DISTANCE: Observable = Observable {
     meaning: "Mean squared distance of two different inputs, per unit.",
     of: |seen| {
         let gram = seen.gram()?;
-        pairs(seen, |a, b| Some(gram.squared_distance(a, b) / gram.width as f64))
+        let per_unit = 1.0 / gram.width as f64;
+        pairs(gram, &vec![1.0; gram.n], |_, _, apart| apart * per_unit)
     },
 };
 
-/// Mean over pairs of different rows; pairs without a value (a row of zeros) are left out.
-fn pairs(seen: &Seen, of: impl Fn(usize, usize) -> Option<f64>) -> Result<Estimate, Missing> {
-    let n = seen.gram()?.n;
-    let (mut own, mut all) = (vec![Moments::default(); n], Moments::default());
-    for a in 0..n {
+/// Mean over pairs of different rows, given |x_a − x_b|²; pairs with a row whose weight is 0 are left out.
+fn pairs(gram: &Gram, weights: &[f64], of: impl Fn(usize, usize, f64) -> f64) -> Result<Estimate, Missing> {
+    let n = gram.n;
+    let diagonal: Vec<f64> = (0..n).map(|i| gram.centred[i * n + i]).collect();
+    let mut sums = vec![0.0; n];
+    for a in (0..n).filter(|&a| weights[a] > 0.0) {
+        let (row, mut own) = (&gram.centred[a * n..][..a], 0.0);
         for b in 0..a {
-            if let Some(value) = of(a, b) {
-                own[a].push(value);
-                own[b].push(value);
-                all.push(value);
-            }
+            let apart = (diagonal[a] + diagonal[b] - 2.0 * row[b]).max(0.0);
+            let value = if weights[b] > 0.0 { of(a, b, apart) } else { 0.0 };
+            own += value;
+            sums[b] += value;
         }
+        sums[a] += own;
     }
-    if all.count() == 0 {
+    let counted = weights.iter().filter(|&&weight| weight > 0.0).count();
+    if counted < 2 {
         return Err(Missing::Constant);
     }
-    let means: Vec<f64> = own.iter().filter(|own| own.count() > 0).map(Moments::mean).collect();
-    Ok(estimate(all.mean(), 2.0 * Moments::of(&means).error(), n))
+    let others = (counted - 1) as f64;
+    let means = sums.iter().zip(weights).filter(|(_, weight)| **weight > 0.0).map(|(sum, _)| sum / others);
+    let means = Moments::of(&means.collect::<Vec<f64>>());
+    Ok(estimate(means.mean(), 2.0 * means.error(), n))
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: Shi, Pan, Dokmanić, arXiv:2407.19353 and their code (trace form); He, Su, arXiv:2210.17020 (pseudo-inverse form).
 
+use carnot_math::device::{View, product, product_into};
 use carnot_math::stats::Estimate;
 
 use super::{Missing, Observable, estimate};
@@ -81,54 +82,30 @@ pub(super) fn judged<'s>(seen: &'s Seen) -> Result<&'s Separated, Missing> {
 }
 
 fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
-    let separated = seen.separated()?;
-    let (classes, directions) = (&separated.classes, seen.directions(false)?);
-    let (rank, width) = (directions.rank(), classes.width);
-    let n = seen.labelled()?.count() as f64;
-    let mean = classes.mean();
-    // One pass: a_ij = u_j·(h_i − m_c), S_W u_j and A_jk = u_j·S_W u_k.
-    let (mut inside, mut turned) = (vec![0.0; rank * rank], vec![0.0; rank * width]);
-    let mut coordinates = Vec::new();
-    for (_, label, row) in seen.labelled()? {
-        let centre = &classes.by_label[&label].mean;
-        let a = directions.project(row, centre);
-        for j in 0..rank {
-            for k in 0..rank {
-                inside[j * rank + k] += a[j] * a[k] / n;
-            }
-            let out = turned[j * width..][..width].iter_mut().zip(row).zip(centre);
-            out.for_each(|((out, &h), m)| *out += a[j] * (f64::from(h) - m) / n);
-        }
-        coordinates.push((label, a));
-    }
-    for j in 0..rank {
-        for k in 0..rank {
-            let (amount, u) = (inside[k * rank + j], &directions.vectors[k * width..][..width]);
-            turned[j * width..][..width].iter_mut().zip(u).for_each(|(v, u)| *v -= amount * u);
-        }
-    }
+    let (separated, placed) = (seen.separated()?, seen.placed()?);
+    let directions = separated.directions.as_ref().map_err(Clone::clone)?;
+    let (arms, along, rank) = (&separated.arms, &separated.compared.along, directions.rank());
+    let n = placed.rows.len() as f64;
+    // a_ij = u_j·(h_i − m_c) and A_jk = u_j·S_W u_k.
+    let mut inside = vec![0.0; rank * rank];
+    let coordinates = View::new(along, placed.rows.len(), rank);
+    product_into(&mut inside, coordinates.transposed(), coordinates, 1.0 / n, false);
     let square = |j: usize| directions.sigma[j] * directions.sigma[j];
     let total: f64 = (0..rank).map(|j| inside[j * rank + j] / square(j)).sum();
     if total <= 0.0 {
         return Err(Missing::Collapsed);
     }
-    // The influence of a sample: on S_W, on S_B within its directions, and on the directions.
-    let mut of_class = std::collections::BTreeMap::new();
-    for (label, class) in &classes.by_label {
-        let apart =
-            |u: &[f64]| u.iter().zip(&class.mean).zip(&mean).map(|((u, m), all)| u * (m - all)).sum::<f64>();
-        let b: Vec<f64> = directions.vectors.chunks(width).map(apart).collect();
-        let mut turn = vec![0.0; width];
-        for j in 0..rank {
-            let weight = b[j] / (square(j) * square(j));
-            turn.iter_mut().zip(&turned[j * width..]).for_each(|(turn, v)| *turn += weight * v);
-        }
-        of_class.insert(*label, (b, turn));
-    }
+    // The influence of a sample: on S_W, on S_B within its directions, and on the directions. b_cj = u_j·(m_c − m).
+    let classes = arms.counts.len();
+    let mut b = vec![0.0; classes * rank];
+    let vectors = View::new(&directions.vectors, rank, arms.width).transposed();
+    product(&mut b, View::new(&arms.arms, classes, arms.width), vectors, false);
+    let weights: Vec<f64> =
+        b.iter().enumerate().map(|(at, b)| b / (square(at % rank) * square(at % rank))).collect();
+    let turning = placed.turning(arms, directions, along, &inside, &weights);
     let (mut influence, mut within) = (Vec::new(), Vec::new());
-    for ((label, a), (_, _, row)) in coordinates.iter().zip(seen.labelled()?) {
-        let (b, turn) = &of_class[label];
-        let centre = &classes.by_label[label].mean;
+    for ((a, class), turning) in along.chunks_exact(rank).zip(&placed.class).zip(turning) {
+        let b = &b[class * rank..][..rank];
         let mut change: f64 = (0..rank).map(|j| a[j] * a[j] / square(j)).sum();
         within.push(change / total - 1.0);
         for j in 0..rank {
@@ -137,10 +114,9 @@ fn along_directions(seen: &Seen) -> Result<Estimate, Missing> {
                 change -= inside[j * rank + k] / (square(j) * square(k)) * mixed;
             }
         }
-        let turning: f64 = row.iter().zip(centre).zip(turn).map(|((&h, m), t)| (f64::from(h) - m) * t).sum();
         influence.push((change - 2.0 * turning) / total);
     }
-    let all = classes.samples() as f64;
+    let all = separated.classes.samples() as f64;
     // The scatter within classes is of n rows, the class means are of all.
     let fewer = within.iter().map(|w| w * w).sum::<f64>() / n * (1.0 / n - 1.0 / all);
     let error = error(&influence, all as usize).hypot(fewer.max(0.0).sqrt());
