@@ -15,4 +15,4 @@ mod product;
 pub mod wide;
 
 pub use memory::zeros;
-pub use product::{View, gram_into, product, product_into};
+pub use product::{View, gram, gram_into, mirror, product, product_into};

@@ -80,28 +80,46 @@ pub fn product_into<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, alpha: S, 
 
 /// Products of all rows with each other, added: `dst += a aᵀ`, with half the work of [`product_into`].
 ///
-/// * `dst`: `[m, m]`, symmetric; `a`: `[m, k]`, not transposed
+/// * `dst`: `[m, m]`, symmetric; `a`: `[m, k]`, optionally [transposed](View::transposed)
 ///
 /// # Panics
 /// When the shapes do not fit each other.
 pub fn gram_into(dst: &mut [f64], a: View<f64>) {
     let [m, _] = a.shape();
-    assert_eq!(dst.len(), m * m, "products of {m} rows written to {} numbers", dst.len());
-    let rows = as_columns(a).transpose();
+    gram(dst, a, true);
+    mirror(dst, m);
+}
+
+/// Lower triangle of the Gram matrix: `dst = a aᵀ`, or `dst += a aᵀ` when `accumulate`, on and below the diagonal; half the work of
+/// [`product`]. What stands above the diagonal stays.
+///
+/// * `dst`: `[m, m]`, row-major; `a`: `[m, k]`, optionally [transposed](View::transposed)
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn gram(dst: &mut [f64], a: View<f64>, accumulate: bool) {
+    let [m, _] = a.shape();
+    assert_eq!(dst.len(), m * m, "a Gram matrix of {m} rows written to {} numbers", dst.len());
+    let beta = if accumulate { Accum::Add } else { Accum::Replace };
+    let columns = as_columns(a);
+    // faer's matrix is the transpose: its upper triangle is our lower one.
     triangular::matmul(
         MatMut::from_column_major_slice_mut(dst, m, m),
-        BlockStructure::TriangularLower,
-        Accum::Add,
-        rows,
+        BlockStructure::TriangularUpper,
+        beta,
+        columns.transpose(),
         BlockStructure::Rectangular,
-        rows.transpose(),
+        columns,
         BlockStructure::Rectangular,
         1.0,
         Par::Seq,
     );
-    // The lower triangle of the columns is the upper one of the rows.
+}
+
+/// Writes the lower triangle of `[m, m]`, row-major, above the diagonal too.
+pub fn mirror(matrix: &mut [f64], m: usize) {
     for i in 1..m {
-        (0..i).for_each(|j| dst[i * m + j] = dst[j * m + i]);
+        (0..i).for_each(|j| matrix[j * m + i] = matrix[i * m + j]);
     }
 }
 
@@ -201,6 +219,26 @@ mod tests {
         for (m, k, n) in [(1, 1, 1), (3, 2, 5), (10, 100, 7), (17, 33, 64), (100, 100, 10), (2, 300, 65)] {
             check::<f32>(m, k, n, 1e-6);
             check::<f64>(m, k, n, 1e-15);
+        }
+    }
+
+    #[test]
+    fn a_gram_matrix_is_the_lower_half_of_its_product() {
+        for (m, k) in [(1, 1), (7, 30), (65, 3), (130, 70)] {
+            let (a, start) = (random::<f64>(m * k, 0), random::<f64>(m * m, 2));
+            for flags in 0..4 {
+                let (flip, accumulate) = (flags & 1 > 0, flags & 2 > 0);
+                let a = if flip { View::new(&a, k, m).transposed() } else { View::new(&a, m, k) };
+                let (mut dst, mut expect) = (start.clone(), start.clone());
+                gram(&mut dst, a, accumulate);
+                product(&mut expect, a, a.transposed(), accumulate);
+                for at in 0..m * m {
+                    let is_below = at % m <= at / m;
+                    let expect = if is_below { expect[at] } else { start[at] };
+                    let tolerance = if is_below { 1e-14 * (k as f64 + 1.0) } else { 0.0 };
+                    assert!((dst[at] - expect).abs() <= tolerance, "[{m}, {k}] flags {flags} at {at}");
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Eigenvalues of the Gram matrix, the squares of the singular values, and the ranks that follow from them.
 
-use carnot_math::device::{View, product};
+use carnot_math::device::{View, gram, mirror};
 use carnot_math::linalg::symmetric_eigenvalues;
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +40,15 @@ impl Gram {
         if is_of_rows {
             let double: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
             let view = View::new(&double, rows, columns);
-            product(&mut entries, view, view.transposed(), false);
+            gram(&mut entries, view, false);
         } else {
             for block in values.chunks(ROWS * columns) {
                 let double: Vec<f64> = block.iter().map(|&w| f64::from(w)).collect();
                 let view = View::new(&double, block.len() / columns, columns);
-                product(&mut entries, view.transposed(), view, true);
+                gram(&mut entries, view.transposed(), true);
             }
         }
+        mirror(&mut entries, side);
         Ok(Gram { entries, side, is_of_rows })
     }
 

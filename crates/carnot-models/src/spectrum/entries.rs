@@ -1,5 +1,6 @@
 //! Entries of a matrix: moments, what is not finite, and the law they may have been drawn from.
 
+use carnot_math::device::wide::{Loop, Real, widest};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Unknown};
@@ -66,21 +67,28 @@ impl Entries {
     /// # Errors
     /// [`Unknown::NotFinite`]; [`Unknown::Constant`], for which only the value is known; [`Unknown::TooFew`] for nothing.
     pub fn of(values: &[f32]) -> Answer<Entries> {
-        let (nan, infinite) = not_finite(values);
-        if nan + infinite > 0 {
+        let Some(first) = values.first() else { return Err(Unknown::TooFew { found: 0, needed: 1 }) };
+        let n = values.len() as f64;
+        let ([mut sums, mut least, mut most], start) = ([[0.0; LANES]; 3], f64::from(*first));
+        least.fill(start);
+        most.fill(start);
+        widest(Sums(values), &mut sums, &mut least, &mut most);
+        let total: f64 = sums.iter().sum();
+        // Finite entries in single precision cannot add up to more than a double holds.
+        if !total.is_finite() {
+            let (nan, infinite) = not_finite(values);
             return Err(Unknown::NotFinite { nan, infinite });
         }
-        let Some(first) = values.first() else { return Err(Unknown::TooFew { found: 0, needed: 1 }) };
-        if values.iter().all(|value| value == first) {
-            return Err(Unknown::Constant { value: f64::from(*first) });
+        if least.iter().chain(&most).all(|value| *value == start) {
+            return Err(Unknown::Constant { value: start });
         }
-        let n = values.len() as f64;
-        let mean = sum(values, |w| w) / n;
-        let second = sum(values, |w| (w - mean).powi(2)) / n;
-        let fourth = sum(values, |w| (w - mean).powi(4)) / n;
+        let mean = total / n;
+        let [mut squares, mut fourths, mut sizes] = [[0.0; LANES]; 3];
+        widest(Powers { values, mean }, &mut squares, &mut fourths, &mut sizes);
+        let (second, fourth) = (squares.iter().sum::<f64>() / n, fourths.iter().sum::<f64>() / n);
         let kurtosis = fourth / (second * second) - 3.0;
         let std = second.sqrt();
-        let largest = values.iter().fold(0.0f64, |most, &w| most.max((f64::from(w) - mean).abs())) / std;
+        let largest = sizes.iter().fold(0.0f64, |most, size| most.max(*size)) / std;
         let variance_error = ((kurtosis + 2.0).max(0.0) / n).sqrt();
         Ok(Entries { count: values.len() as u64, mean, std, variance_error, kurtosis, largest })
     }
@@ -105,9 +113,47 @@ impl Entries {
     }
 }
 
-/// Sum over all entries in a fixed order: rows of 4096, so that rounding does not grow with their number.
-fn sum(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
-    values.chunks(4096).map(|chunk| chunk.iter().map(|&w| term(f64::from(w))).sum::<f64>()).sum()
+/// Sums that run side by side, so that rounding does not grow with the number of entries and the processor is busy.
+const LANES: usize = 32;
+
+/// Sum, least and largest entry, by lanes.
+struct Sums<'a>(&'a [f32]);
+
+impl Loop<f64> for Sums<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, sums: &mut [f64], least: &mut [f64], most: &mut [f64]) {
+        for chunk in self.0.chunks(LANES) {
+            let lanes = chunk.iter().zip(&mut *sums).zip(&mut *least).zip(&mut *most);
+            for (((w, sum), least), most) in lanes {
+                let w = f64::from(*w);
+                *sum += w;
+                *least = w.least(*least);
+                *most = w.greatest(*most);
+            }
+        }
+    }
+}
+
+/// Second and fourth powers of the distance from the mean, and the largest distance, by lanes.
+struct Powers<'a> {
+    values: &'a [f32],
+    mean: f64,
+}
+
+impl Loop<f64> for Powers<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, squares: &mut [f64], fourths: &mut [f64], sizes: &mut [f64]) {
+        for chunk in self.values.chunks(LANES) {
+            let lanes = chunk.iter().zip(&mut *squares).zip(&mut *fourths).zip(&mut *sizes);
+            for (((w, square_sum), fourth_sum), size) in lanes {
+                let distance = f64::from(*w) - self.mean;
+                let square = distance * distance;
+                *square_sum += square;
+                *fourth_sum = f64::mad::<FMA>(square, square, *fourth_sum);
+                *size = distance.abs().greatest(*size);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

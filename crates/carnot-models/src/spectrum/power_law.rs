@@ -100,7 +100,7 @@ pub fn fit(eigenvalues: &[f64], seed: u64, at: u64) -> Answer<Fit> {
     let law = best(&values, &logs, usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })?;
     // The same starts for the spectrum and for the sets it is compared with.
     let own = if values.len() > STARTS { best(&values, &logs, STARTS).unwrap_or(law) } else { law };
-    let (p, p_error) = goodness(&values, own, seed, at);
+    let (p, p_error) = goodness(&logs, own, seed, at);
     let tail = &logs[logs.len() - law.tail..];
     Ok(Fit { law, p, p_error, alternatives: compare(&values[values.len() - law.tail..], tail) })
 }
@@ -130,27 +130,33 @@ fn positive(eigenvalues: &[f64]) -> Answer<(Vec<f64>, Vec<f64>)> {
     Ok((values, logs))
 }
 
-/// The start with the smallest distance, among at most `starts` of them, evenly spaced in rank.
-fn best(values: &[f64], logs: &[f64], starts: usize) -> Option<PowerLaw> {
-    let n = values.len();
-    // Sums of logarithms from each start to the end.
-    let mut sums = vec![0.0; n + 1];
-    (0..n).rev().for_each(|at| sums[at] = sums[at + 1] + logs[at]);
-    let mut best: Option<PowerLaw> = None;
-    let step = (n / starts.min(n)).max(1);
-    // From long tails to short ones; of equal distances the first counts.
-    for at in (0..n - 1).step_by(step) {
-        if at > 0 && values[at] == values[at - 1] {
-            continue;
-        }
-        let tail = n - at;
-        let excess = sums[at] - tail as f64 * logs[at];
-        if excess <= 0.0 {
-            continue;
-        }
-        let slope = tail as f64 / excess;
+/// Sums of logarithms from each place to the end, one more than there are logarithms.
+fn tail_sums(logs: &[f64], sums: &mut Vec<f64>) {
+    sums.clear();
+    sums.resize(logs.len() + 1, 0.0);
+    (0..logs.len()).rev().for_each(|at| sums[at] = sums[at + 1] + logs[at]);
+}
+
+/// Every start of a tail that is tried, with the slope α − 1 of the best law from there: from long tails to short ones.
+fn starts<'a>(logs: &'a [f64], sums: &'a [f64], most: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
+    let n = logs.len();
+    let step = (n / most.min(n)).max(1);
+    (0..n - 1).step_by(step).filter_map(move |at| {
+        let is_repeated = at > 0 && logs[at] == logs[at - 1];
+        let excess = sums[at] - (n - at) as f64 * logs[at];
+        (!is_repeated && excess > 0.0).then(|| (at, (n - at) as f64 / excess))
+    })
+}
+
+/// The start with the smallest distance, among at most `most` of them, evenly spaced in rank. Of equal distances the first counts.
+fn best(values: &[f64], logs: &[f64], most: usize) -> Option<PowerLaw> {
+    let mut sums = Vec::new();
+    tail_sums(logs, &mut sums);
+    let (mut best, mut place): (Option<PowerLaw>, usize) = (None, 0);
+    for (at, slope) in starts(logs, &sums, most) {
         let limit = best.map_or(f64::INFINITY, |best| best.distance);
-        if let Some(distance) = distance(&logs[at..], slope, limit) {
+        if let Some(distance) = distance(logs, at, slope, limit, &mut place) {
+            let tail = logs.len() - at;
             let error = slope / (tail as f64).sqrt();
             best = Some(PowerLaw { alpha: 1.0 + slope, error, start: values[at], tail, distance });
         }
@@ -161,14 +167,24 @@ fn best(values: &[f64], logs: &[f64], starts: usize) -> Option<PowerLaw> {
 /// Points looked at between two comparisons with the limit.
 const PIECE: usize = 32;
 
-/// Kolmogorov–Smirnov distance of a tail from the law of slope α − 1; `None` as soon as it is not below `limit`.
-fn distance(logs: &[f64], slope: f64, limit: f64) -> Option<f64> {
-    let share = 1.0 / logs.len() as f64;
+/// Kolmogorov–Smirnov distance of the tail from `at` on from the law of slope α − 1; `None` as soon as it is not below `limit`.
+///
+/// * `place`: where to look first, and where the tail that was given up was too far off: the next one mostly is so there too
+fn distance(logs: &[f64], at: usize, slope: f64, limit: f64, place: &mut usize) -> Option<f64> {
+    let tail = &logs[at..];
+    let share = 1.0 / tail.len() as f64;
+    let gap = |i: usize| (1.0 - (-slope * (tail[i] - tail[0])).exp() - i as f64 * share).abs();
+    if *place > at && gap(*place - at) >= limit {
+        return None;
+    }
     let mut largest = 0.0f64;
-    for (piece, part) in logs.chunks(PIECE).enumerate() {
-        for (i, log) in part.iter().enumerate() {
-            let theory = 1.0 - (-slope * (log - logs[0])).exp();
-            largest = largest.max((theory - (piece * PIECE + i) as f64 * share).abs());
+    for first in (0..tail.len()).step_by(PIECE) {
+        for i in first..tail.len().min(first + PIECE) {
+            let gap = gap(i);
+            if gap > largest {
+                largest = gap;
+                *place = at + i;
+            }
         }
         if largest >= limit {
             return None;
@@ -179,23 +195,27 @@ fn distance(logs: &[f64], slope: f64, limit: f64) -> Option<f64> {
 
 /// Share of synthetic sets that lie further from their own best law than the spectrum does, and its standard error.
 ///
-/// A set has as many values: each from the law with the probability of the tail, otherwise one of the eigenvalues below its start.
-fn goodness(values: &[f64], law: PowerLaw, seed: u64, at: u64) -> (f64, f64) {
-    let n = values.len();
+/// A set has as many values: each from the law with the probability of the tail, otherwise one of the eigenvalues below its start. Only
+/// logarithms are drawn, since nothing else enters the distance, and a set is done with at the first start that brings it as near.
+fn goodness(logs: &[f64], law: PowerLaw, seed: u64, at: u64) -> (f64, f64) {
+    let n = logs.len();
     let body = n - law.tail;
-    let worse = (0..SETS as u64).filter(|set| {
-        let mut stream = Stream::new(seed, "power-law sets", &[at, *set]);
-        let draw = |_| {
+    let (start, slope) = (law.start.ln(), law.alpha - 1.0);
+    let (mut set, mut sums) = (vec![0.0; n], Vec::new());
+    let worse = (0..SETS as u64).filter(|number| {
+        let mut stream = Stream::new(seed, "power-law sets", &[at, *number]);
+        set.fill_with(|| {
             if stream.below(n) < body {
-                values[stream.below(body)]
+                logs[stream.below(body)]
             } else {
-                law.start * (1.0 - stream.uniform()).powf(-1.0 / (law.alpha - 1.0))
+                start - (1.0 - stream.uniform()).ln() / slope
             }
-        };
-        let mut set: Vec<f64> = (0..n).map(draw).collect();
-        set.sort_by(f64::total_cmp);
-        let logs: Vec<f64> = set.iter().map(|value| value.ln()).collect();
-        best(&set, &logs, STARTS).is_some_and(|best| best.distance >= law.distance)
+        });
+        set.sort_unstable_by(f64::total_cmp);
+        tail_sums(&set, &mut sums);
+        let mut place = 0;
+        !starts(&set, &sums, STARTS)
+            .any(|(at, slope)| distance(&set, at, slope, law.distance, &mut place).is_some())
     });
     let p = worse.count() as f64 / SETS as f64;
     // One set more than counted, on either side, keeps the error above zero.
@@ -275,7 +295,7 @@ mod tests {
             let slow = (0..values.len() - 1).filter_map(|at| {
                 let tail = &logs[at..];
                 let slope = tail.len() as f64 / tail.iter().map(|log| log - tail[0]).sum::<f64>();
-                Some((distance(tail, slope, f64::INFINITY)?, at, slope))
+                Some((distance(&logs, at, slope, f64::INFINITY, &mut 0)?, at, slope))
             });
             let (expect, at, slope) = slow.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
             let law = power_law(&values).unwrap();

@@ -1,5 +1,6 @@
 //! Units of a layer: dead ones, whose weights are zero, and duplicated ones, which do the same twice.
 
+use carnot_math::device::wide::{Loop, widest};
 use carnot_math::device::{View, product};
 use serde::{Deserialize, Serialize};
 
@@ -46,16 +47,36 @@ pub struct Duplicated {
 #[must_use]
 pub fn dead(values: &[f32], rows: usize, columns: usize) -> Dead {
     let (mut of_rows, mut of_columns) = (vec![0.0f64; rows], vec![0.0f64; columns]);
-    for (row, chunk) in values.chunks(columns).enumerate() {
-        for (sum, w) in of_columns.iter_mut().zip(chunk) {
-            let square = f64::from(*w) * f64::from(*w);
-            *sum += square;
-            of_rows[row] += square;
-        }
-    }
+    widest(Squares { values, columns }, &mut of_rows, &mut of_columns, &mut [0.0; LANES]);
     let (outputs, first_output) = far_below(&of_rows);
     let (inputs, first_input) = far_below(&of_columns);
     Dead { outputs, first_output, inputs, first_input }
+}
+
+/// Sums that run side by side.
+const LANES: usize = 16;
+
+/// Sums of squares over each row and over each column.
+struct Squares<'a> {
+    values: &'a [f32],
+    columns: usize,
+}
+
+impl Loop<f64> for Squares<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, of_rows: &mut [f64], of_columns: &mut [f64], lanes: &mut [f64]) {
+        for (row, of_row) in self.values.chunks(self.columns).zip(of_rows) {
+            lanes.fill(0.0);
+            for (part, of_columns) in row.chunks(LANES).zip(of_columns.chunks_mut(LANES)) {
+                for ((w, sum), of_column) in part.iter().zip(&mut *lanes).zip(of_columns) {
+                    let square = f64::from(*w) * f64::from(*w);
+                    *sum += square;
+                    *of_column += square;
+                }
+            }
+            *of_row = lanes.iter().sum();
+        }
+    }
 }
 
 fn far_below(squares: &[f64]) -> (usize, Option<usize>) {
@@ -80,7 +101,7 @@ pub fn duplicated(values: &[f32], rows: usize, columns: usize, gram: &Gram) -> A
         let norm = |row: usize| gram.entries[row * rows + row].sqrt();
         let norms: Vec<f64> = (0..rows).map(norm).collect();
         let cosine = |i: usize, j: usize| gram.entries[i * rows + j] / (norms[i] * norms[j]);
-        return Ok(count(&mut Duplicated::default(), 0, rows, &norms, cosine));
+        return Ok(count(&mut Duplicated::default(), 0, rows, &norms, |row| 0..row, cosine));
     }
     if (rows as f64).powi(2) * columns as f64 > MOST_WORK {
         return Err(Unknown::TooManyPairs { units: rows });
@@ -91,34 +112,89 @@ pub fn duplicated(values: &[f32], rows: usize, columns: usize, gram: &Gram) -> A
         let norm = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
         norms.push(norm);
         if norm > 0.0 {
-            row.iter_mut().for_each(|w| *w = (f64::from(*w) / norm) as f32);
+            let inverse = (1.0 / norm) as f32;
+            row.iter_mut().for_each(|w| *w *= inverse);
         }
     }
+    let cosine = |i: usize, j: usize| {
+        let of = |row: usize| &unit[row * columns..(row + 1) * columns];
+        of(i).iter().zip(of(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let near = Near::of(&unit, columns);
     let mut found = Duplicated::default();
-    let mut cosines = vec![0f32; ROWS * rows];
+    let mut products = vec![0f32; ROWS * rows];
     for first in (0..rows).step_by(ROWS) {
-        let block = ROWS.min(rows - first);
-        let before = first + block;
-        let these = View::new(&unit[first * columns..before * columns], block, columns);
-        let all = View::new(&unit[..before * columns], before, columns);
-        product(&mut cosines[..block * before], these, all.transposed(), false);
-        let cosine = |i: usize, j: usize| f64::from(cosines[(i - first) * before + j]);
-        found = count(&mut found, first, before, &norms, cosine);
+        let before = rows.min(first + ROWS);
+        near.products(&mut products, first, before);
+        let candidates = |row: usize| near.to(row, &products[(row - first) * before..][..row]);
+        found = count(&mut found, first, before, &norms, candidates, cosine);
     }
     Ok(found)
 }
 
-fn count(
+/// Every so many inputs are looked at first.
+const LOOKED_AT: usize = 32;
+
+/// Pairs compared at a time.
+const PIECE: usize = 64;
+
+/// A look at a few inputs of every unit that leaves out pairs for certain: two unit vectors of cosine c lie $\sqrt{2 - 2c}$ apart, and over some
+/// of their inputs no further.
+struct Near {
+    /// `[rows, few]`.
+    parts: Vec<f32>,
+    few: usize,
+    /// Squared length of each part.
+    squares: Vec<f32>,
+}
+
+impl Near {
+    fn of(unit: &[f32], columns: usize) -> Near {
+        let step = columns.div_ceil(LOOKED_AT);
+        let parts: Vec<f32> =
+            unit.chunks(columns).flat_map(|row| row.iter().copied().step_by(step)).collect();
+        let few = columns.div_ceil(step);
+        let squares = parts.chunks(few).map(|part| part.iter().map(|w| w * w).sum()).collect();
+        Near { parts, few, squares }
+    }
+
+    /// Inner products of the rows from `first` to `before` with all rows before `before`.
+    fn products(&self, out: &mut [f32], first: usize, before: usize) {
+        let block = before - first;
+        let these = View::new(&self.parts[first * self.few..before * self.few], block, self.few);
+        let all = View::new(&self.parts[..before * self.few], before, self.few);
+        product(&mut out[..block * before], these, all.transposed(), false);
+    }
+
+    /// Earlier rows that may be twins of `row`.
+    fn to<'a>(&'a self, row: usize, products: &'a [f32]) -> impl Iterator<Item = usize> + 'a {
+        // A margin for the rounding of single precision.
+        let limit = 2.0 * (1.0 - SAME as f32) + 1e-5 - self.squares[row];
+        let is_near = move |(square, product): (&f32, &f32)| square - 2.0 * product <= limit;
+        self.squares[..row].chunks(PIECE).zip(products.chunks(PIECE)).enumerate().flat_map(
+            move |(piece, (squares, products))| {
+                // Without a branch for each pair; almost no piece has one that is near.
+                let any = squares.iter().zip(products).fold(false, |any, pair| any | is_near(pair));
+                let near =
+                    squares.iter().zip(products).enumerate().filter(move |(_, pair)| any && is_near(*pair));
+                near.take(if any { PIECE } else { 0 }).map(move |(at, _)| piece * PIECE + at)
+            },
+        )
+    }
+}
+
+fn count<C: Iterator<Item = usize>>(
     found: &mut Duplicated,
     from: usize,
     to: usize,
     norms: &[f64],
+    candidates: impl Fn(usize) -> C,
     cosine: impl Fn(usize, usize) -> f64,
 ) -> Duplicated {
     let typical = (norms.iter().map(|norm| norm * norm).sum::<f64>() / norms.len() as f64).sqrt();
     let is_alive = |row: usize| norms[row] > typical * DEAD;
     for row in (from..to).filter(|&row| is_alive(row)) {
-        let twin = (0..row).find(|&other| is_alive(other) && cosine(row, other) > SAME);
+        let twin = candidates(row).find(|&other| is_alive(other) && cosine(row, other) > SAME);
         if let Some(twin) = twin {
             found.units += 1;
             found.first.get_or_insert((twin, row));
@@ -150,5 +226,34 @@ mod tests {
             let found = duplicated(&values, rows, columns, &gram).unwrap();
             assert_eq!(found, Duplicated { units: 1, first: Some((3, 20)) }, "{rows} × {columns}");
         }
+    }
+
+    #[test]
+    fn a_first_look_leaves_out_no_pair() {
+        // Few of the inputs carry most of the length, so that the first look mostly decides nothing; every fourth row leans on an earlier one.
+        let (rows, columns) = (600, 100);
+        let mut values = vec![0f32; rows * columns];
+        let mut stream = Stream::new(4, "twins", &[]);
+        stream.fill_normal(&mut values, 1.0);
+        values.chunks_mut(columns).for_each(|row| row[1..9].iter_mut().for_each(|w| *w = 30.0 + 3.0 * *w));
+        for row in (4..rows).step_by(4) {
+            let (other, angle) = (stream.below(row), 0.2 * stream.uniform());
+            for column in 0..columns {
+                let lean = values[other * columns + column];
+                let own = &mut values[row * columns + column];
+                *own = lean + angle as f32 * *own;
+            }
+        }
+        let of = |row: usize| &values[row * columns..(row + 1) * columns];
+        let dot = |i: usize, j: usize| -> f64 {
+            of(i).iter().zip(of(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let is_twin = |i: usize, j: usize| dot(i, j) > SAME * (dot(i, i) * dot(j, j)).sqrt();
+        let twins: Vec<(usize, usize)> =
+            (0..rows).filter_map(|row| Some(((0..row).find(|&other| is_twin(row, other))?, row))).collect();
+        let gram = Gram::of(&values, rows, columns).unwrap();
+        let found = duplicated(&values, rows, columns, &gram).unwrap();
+        assert!((20..rows - 20).contains(&twins.len()), "{} twins", twins.len());
+        assert_eq!(found, Duplicated { units: twins.len(), first: twins.first().copied() });
     }
 }
