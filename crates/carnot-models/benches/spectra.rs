@@ -9,7 +9,7 @@ use carnot_math::random::Stream;
 use carnot_models::spectrum::eigenvalues::Gram;
 use carnot_models::spectrum::entries::Entries;
 use carnot_models::spectrum::marchenko_pastur::random;
-use carnot_models::spectrum::matrix::analyse;
+use carnot_models::spectrum::matrix::{Shape, analyse};
 use carnot_models::spectrum::power_law::fit;
 use carnot_models::spectrum::units::{dead, duplicated};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -41,6 +41,14 @@ fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
     (0..REPEATS).map(once).fold(f64::INFINITY, f64::min)
 }
 
+fn unused<T>(result: T) {
+    black_box(&result);
+}
+
+fn whole([rows, columns]: [usize; 2]) -> Shape {
+    Shape { rows, columns, fan_in: columns, window: 1 }
+}
+
 fn table() {
     for shape in SHAPES {
         let [rows, columns] = shape;
@@ -55,8 +63,8 @@ fn table() {
                     black_box(black_box(&values).iter().map(|w| w.to_bits()).fold(0u32, u32::wrapping_add));
                 }),
             ),
-            ("entries", ms(&mut || drop(black_box(Entries::of(&values))))),
-            ("dead", ms(&mut || drop(black_box(dead(&values, rows, columns))))),
+            ("entries", ms(&mut || unused(Entries::of(&values)))),
+            ("dead", ms(&mut || unused(dead(&values, rows, columns, 1)))),
             (
                 "product f32 (limit)",
                 ms(&mut || {
@@ -69,12 +77,12 @@ fn table() {
                     black_box(&out);
                 }),
             ),
-            ("gram", ms(&mut || drop(black_box(Gram::of(&values, rows, columns))))),
-            ("duplicated", ms(&mut || drop(black_box(duplicated(&values, rows, columns, &gram))))),
-            ("eigenvalues", ms(&mut || drop(black_box(gram.eigenvalues())))),
-            ("fit", ms(&mut || drop(black_box(fit(&eigenvalues, 1, 1))))),
-            ("random", ms(&mut || drop(black_box(random(&eigenvalues, rows.max(columns)))))),
-            ("all", ms(&mut || drop(black_box(analyse(&values, shape, columns, 1, 1))))),
+            ("gram", ms(&mut || unused(Gram::of(&values, rows, columns)))),
+            ("duplicated", ms(&mut || unused(duplicated(&values, rows, columns, &gram)))),
+            ("eigenvalues", ms(&mut || unused(gram.eigenvalues()))),
+            ("fit", ms(&mut || unused(fit(&eigenvalues, 1, 1)))),
+            ("random", ms(&mut || unused(random(&eigenvalues, rows.max(columns))))),
+            ("all", ms(&mut || unused(analyse(&values, whole(shape), 1, 1)))),
         ];
         println!("{rows} x {columns}, {:.1} MB:", 4e-6 * (rows * columns) as f64);
         stages.iter().for_each(|(name, ms)| println!("  {name:20} {ms:9.3} ms"));
@@ -89,7 +97,7 @@ fn spectra(criterion: &mut Criterion) {
     for shape in &SHAPES[..3] {
         let values = matrix(*shape);
         group.bench_function(format!("analyse {} x {}", shape[0], shape[1]), |bencher| {
-            bencher.iter(|| pool.install(|| black_box(analyse(&values, *shape, shape[1], 1, 1))));
+            bencher.iter(|| pool.install(|| black_box(analyse(&values, whole(*shape), 1, 1))));
         });
     }
     group.finish();

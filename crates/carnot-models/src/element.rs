@@ -1,5 +1,7 @@
 //! Number types of checkpoints, quantised blocks too, to single precision.
 
+mod k_quants;
+
 /// How numbers are stored, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
@@ -31,6 +33,16 @@ pub enum Element {
     Q5_1,
     /// Blocks of 32: d and 32 signed bytes, $x = d q$.
     Q8_0,
+    /// Super-blocks of 256 numbers of two bits.
+    Q2K,
+    /// Super-blocks of 256 numbers of three bits.
+    Q3K,
+    /// Super-blocks of 256 numbers of four bits.
+    Q4K,
+    /// Super-blocks of 256 numbers of five bits.
+    Q5K,
+    /// Super-blocks of 256 numbers of six bits.
+    Q6K,
 }
 
 impl Element {
@@ -48,6 +60,11 @@ impl Element {
             Element::Q5_0 => (32, 22),
             Element::Q5_1 => (32, 24),
             Element::Q8_0 => (32, 34),
+            Element::Q2K => (256, 84),
+            Element::Q3K => (256, 110),
+            Element::Q4K => (256, 144),
+            Element::Q5K => (256, 176),
+            Element::Q6K => (256, 210),
         }
     }
 
@@ -89,6 +106,11 @@ impl Element {
             Element::Q5_0 => "Q5_0",
             Element::Q5_1 => "Q5_1",
             Element::Q8_0 => "Q8_0",
+            Element::Q2K => "Q2_K",
+            Element::Q3K => "Q3_K",
+            Element::Q4K => "Q4_K",
+            Element::Q5K => "Q5_K",
+            Element::Q6K => "Q6_K",
         }
     }
 
@@ -119,6 +141,11 @@ impl Element {
             Element::Q8_0 => {
                 blocks.for_each(|b| out.extend(b[2..].iter().map(|&q| half(b) * f32::from(q.cast_signed()))));
             }
+            Element::Q2K => blocks.for_each(|b| k_quants::q2_k(b, out)),
+            Element::Q3K => blocks.for_each(|b| k_quants::q3_k(b, out)),
+            Element::Q4K => blocks.for_each(|b| k_quants::q4_k(b, out)),
+            Element::Q5K => blocks.for_each(|b| k_quants::q5_k(b, out)),
+            Element::Q6K => blocks.for_each(|b| k_quants::q6_k(b, out)),
         }
     }
 }

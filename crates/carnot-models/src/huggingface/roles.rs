@@ -151,6 +151,8 @@ pub enum Reading {
         columns: usize,
         /// As in C_W: `columns`, but 1 for an embedding, which adds nothing up.
         fan_in: usize,
+        /// Inputs that come from one channel: positions of the window of a convolution, otherwise 1.
+        window: usize,
         /// Stored the other way round.
         is_transposed: bool,
     },
@@ -209,12 +211,14 @@ fn reading(tensor: &Tensor, role: Role, is_transposed: bool) -> Reading {
             let is_table = role == Role::Embedding;
             let is_transposed = is_transposed && !matches!(role, Role::Embedding | Role::Head);
             let (rows, columns) = if is_transposed { (columns, rows) } else { (rows, columns) };
-            Reading::Matrix { rows, columns, fan_in: if is_table { 1 } else { columns }, is_transposed }
+            let fan_in = if is_table { 1 } else { columns };
+            Reading::Matrix { rows, columns, fan_in, window: 1, is_transposed }
         }
         // Windows of a convolution: [channels out, channels in, …], PyTorch's order.
-        [rows, ..] => {
+        [rows, channels, ..] => {
             let columns = tensor.count() / rows;
-            Reading::Matrix { rows, columns, fan_in: columns, is_transposed: false }
+            let window = columns / channels;
+            Reading::Matrix { rows, columns, fan_in: columns, window, is_transposed: false }
         }
     }
 }

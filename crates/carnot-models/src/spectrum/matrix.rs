@@ -16,6 +16,8 @@ pub struct Analysis {
     pub rows: usize,
     /// Inputs that one output adds up.
     pub columns: usize,
+    /// Of these, from one channel: positions of the window of a convolution, otherwise 1.
+    pub window: usize,
     /// Moments of the entries.
     pub entries: Answer<Entries>,
     /// The law from which the entries look drawn.
@@ -36,17 +38,31 @@ pub struct Analysis {
     pub duplicated: Answer<Duplicated>,
 }
 
+/// How a tensor is laid out as a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs that one output adds up.
+    pub columns: usize,
+    /// Of $C_W$: the columns, but 1 for an embedding.
+    pub fan_in: usize,
+    /// Inputs that come from one channel: positions of the window of a convolution, otherwise 1.
+    pub window: usize,
+}
+
 /// Analyses one matrix on the calling thread.
 ///
 /// * `values`: `[rows, columns]`, row-major; rows are outputs
-/// * `fan_in`: of $C_W$; the columns, but 1 for an embedding
 /// * `seed`, `at`: address of the random numbers of the goodness of fit, so that the bits do not depend on who asks when
 #[must_use]
-pub fn analyse(values: &[f32], [rows, columns]: [usize; 2], fan_in: usize, seed: u64, at: u64) -> Analysis {
+pub fn analyse(values: &[f32], shape: Shape, seed: u64, at: u64) -> Analysis {
+    let Shape { rows, columns, fan_in, window } = shape;
     let entries = Entries::of(values);
     let mut analysis = Analysis {
         rows,
         columns,
+        window,
         law: entries.as_ref().ok().map(Entries::law),
         c_w: None,
         c_w_error: None,
@@ -60,7 +76,7 @@ pub fn analyse(values: &[f32], [rows, columns]: [usize; 2], fan_in: usize, seed:
     let Ok(entries) = analysis.entries.clone() else { return analysis };
     let c_w = (entries.std * entries.std + entries.mean * entries.mean) * fan_in as f64;
     (analysis.c_w, analysis.c_w_error) = (Some(c_w), Some(c_w * entries.variance_error));
-    analysis.dead = Ok(dead(values, rows, columns));
+    analysis.dead = Ok(dead(values, rows, columns, window));
     let gram = match Gram::of(values, rows, columns) {
         Ok(gram) => gram,
         Err(why) => {

@@ -26,7 +26,7 @@ pub struct Dead {
     pub outputs: usize,
     /// The first of them.
     pub first_output: Option<usize>,
-    /// Inputs that feed nothing.
+    /// Inputs, or channels of a convolution, that feed nothing.
     pub inputs: usize,
     /// The first of them.
     pub first_input: Option<usize>,
@@ -44,12 +44,14 @@ pub struct Duplicated {
 /// Rows and columns of (nearly) zero weights.
 ///
 /// * `values`: `[rows, columns]`, row-major, finite
+/// * `window`: columns of one channel, side by side; a position that no window looks at is no dead input
 #[must_use]
-pub fn dead(values: &[f32], rows: usize, columns: usize) -> Dead {
+pub fn dead(values: &[f32], rows: usize, columns: usize, window: usize) -> Dead {
     let (mut of_rows, mut of_columns) = (vec![0.0f64; rows], vec![0.0f64; columns]);
     widest(Squares { values, columns }, &mut of_rows, &mut of_columns, &mut [0.0; LANES]);
     let (outputs, first_output) = far_below(&of_rows);
-    let (inputs, first_input) = far_below(&of_columns);
+    let channels: Vec<f64> = of_columns.chunks(window.max(1)).map(|channel| channel.iter().sum()).collect();
+    let (inputs, first_input) = far_below(&channels);
     Dead { outputs, first_output, inputs, first_input }
 }
 
@@ -214,7 +216,7 @@ mod tests {
             let mut values = vec![0f32; rows * columns];
             Stream::new(2, "units", &[]).fill_normal(&mut values, 1.0);
             let gram = Gram::of(&values, rows, columns).unwrap();
-            assert_eq!(dead(&values, rows, columns), Dead::default());
+            assert_eq!(dead(&values, rows, columns, 1), Dead::default());
             assert_eq!(duplicated(&values, rows, columns, &gram), Ok(Duplicated::default()));
             values[5 * columns..6 * columns].fill(0.0);
             let twin: Vec<f32> = values[3 * columns..4 * columns].iter().map(|w| 2.0 * w).collect();
@@ -222,7 +224,9 @@ mod tests {
             (0..rows).for_each(|row| values[row * columns + 7] = 0.0);
             let gram = Gram::of(&values, rows, columns).unwrap();
             let expect = Dead { outputs: 1, first_output: Some(5), inputs: 1, first_input: Some(7) };
-            assert_eq!(dead(&values, rows, columns), expect);
+            assert_eq!(dead(&values, rows, columns, 1), expect);
+            // Column 7 is one of four positions of the second channel.
+            assert_eq!(dead(&values, rows, columns, 4).inputs, 0);
             let found = duplicated(&values, rows, columns, &gram).unwrap();
             assert_eq!(found, Duplicated { units: 1, first: Some((3, 20)) }, "{rows} × {columns}");
         }

@@ -84,14 +84,18 @@ fn views_and_other_orders_are_read_in_the_order_of_their_shape() {
 fn types_and_metadata_of_gguf() {
     let mut blocks = vec![0x00, 0x38];
     blocks.extend([2u8; 32]);
-    let checkpoint =
-        read(gguf(&[("a", &[32], 8, blocks), ("k", &[256], 12, vec![0; 144])]), "a.gguf").unwrap();
+    let checkpoint = read(
+        gguf(&[("a", &[32], 8, blocks), ("k", &[256], 12, vec![0; 144]), ("i", &[256], 16, vec![0; 66])]),
+        "a.gguf",
+    )
+    .unwrap();
     assert_eq!(values(&checkpoint, "a"), [1.0; 32]);
+    assert_eq!(values(&checkpoint, "k"), [0.0; 256]);
     assert_eq!(checkpoint.metadata["general.architecture"], "llama");
     assert!(!checkpoint.metadata.contains_key("tokenizer.ggml.tokens"), "long lists are left out");
     // A type that no reader knows is there by name, and refuses its numbers alone.
-    let unknown = checkpoint.find("k").unwrap();
-    assert_eq!(unknown.element, Err("Q4_K".into()));
+    let unknown = checkpoint.find("i").unwrap();
+    assert_eq!(unknown.element, Err("IQ2_XXS".into()));
     assert!(matches!(checkpoint.values(unknown), Err(ModelError::ElementType { .. })));
 }
 

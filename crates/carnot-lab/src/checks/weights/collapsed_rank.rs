@@ -13,12 +13,12 @@ pub const CHECK: Check = Check { page: &PAGE, run };
 const PAGE: CheckPage = CheckPage {
     code: "W305",
     name: "collapsed-rank",
-    sees: "A matrix inside the network whose effective rank, the exponential of the entropy of its spectrum, is below a \
-           tenth of its shorter side.",
+    sees: "A matrix inside the network whose effective rank, the exponential of the entropy of its singular values, is \
+           below a tenth of its shorter side.",
     matters: "Whatever enters leaves through a few directions; what differs in the others is lost behind this layer.",
     remedy: "Look at weight decay and rate of this layer, or make it narrower: it is already a bottleneck.",
-    theory: "Effective rank as of Roy and Vetterli 2007, with squared singular values in the place of singular values. A \
-             square Gaussian matrix of side 600 has 0.61 of its side, an orthogonal one all of it.",
+    theory: "Effective rank of Roy and Vetterli 2007. A large square Gaussian matrix has 0.81 of its side, an orthogonal one \
+             all of it; one huge direction beside a healthy bulk, as trained layers often have, takes little away.",
     ignore: "Heads, embeddings, and matrices that are meant to be of low rank (adapters).",
 };
 

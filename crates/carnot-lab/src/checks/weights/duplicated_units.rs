@@ -1,5 +1,6 @@
 //! W303: units that do the same twice.
 
+use carnot_models::spectrum::matrix::Analysis;
 use carnot_report::finding::Level;
 
 use super::{Check, Evidence, Outcome, finding};
@@ -17,12 +18,20 @@ const PAGE: CheckPage = CheckPage {
     remedy: "Draw one of each pair anew, or remove it and add its outgoing weights to its twin's.",
     theory: "Units that start alike and receive the same gradient stay alike: random initialisation exists to break this \
              symmetry. Between independent rows of fan-in n the cosine is 0 ± 1/√n.",
-    ignore: "Fewer than three inputs, or weights that are shared on purpose.",
+    ignore: "Weights that are shared on purpose. Matrices of fewer than three inputs and convolutions with one channel a window \
+             (depthwise ones, where equal windows look at different channels) are not judged.",
 };
+
+/// Are rows of this matrix units with the same inputs, and more than a few of them?
+///
+/// Windows on one channel may belong to a depthwise convolution, in which every row looks at a channel of its own.
+fn is_judged(analysis: &Analysis) -> bool {
+    analysis.columns > 2 && (analysis.window == 1 || analysis.window < analysis.columns)
+}
 
 fn run(evidence: &Evidence) -> Outcome {
     let mut found: Vec<(&str, usize, usize)> = Vec::new();
-    for matrix in evidence.matrices.iter().filter(|matrix| !matrix.is_table() && matrix.analysis.columns > 2)
+    for matrix in evidence.matrices.iter().filter(|matrix| !matrix.is_table() && is_judged(&matrix.analysis))
     {
         if let Ok(duplicated) = &matrix.analysis.duplicated
             && duplicated.units > 0

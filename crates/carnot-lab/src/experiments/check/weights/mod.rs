@@ -10,7 +10,7 @@ use carnot_models::huggingface::config::{self, Config};
 use carnot_models::huggingface::metadata;
 use carnot_models::huggingface::roles::{Reading, Role, Weight, weights};
 use carnot_models::spectrum::entries::not_finite;
-use carnot_models::spectrum::matrix::{Analysis, analyse};
+use carnot_models::spectrum::matrix::{Analysis, Shape, analyse};
 use carnot_report::report::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,9 +127,10 @@ pub(super) fn run(choice: &ModelChoice, seed: u64, job: &Job, tools: &Tools) -> 
             let weight = model.weights.get(tensor);
             let gone = || LabError::Answer { job: job.id.clone(), message: "the model has changed".into() };
             let weight = weight.ok_or_else(gone)?;
-            let Reading::Matrix { rows, columns, fan_in, .. } = weight.reading else { return Err(gone()) };
+            let Reading::Matrix { rows, columns, fan_in, window, .. } = weight.reading else { return Err(gone()) };
+            let shape = Shape { rows, columns, fan_in, window };
             let values = model.values(weight)?;
-            serde_json::to_value(analyse(&values, [rows, columns], fan_in, seed, tensor as u64))
+            serde_json::to_value(analyse(&values, shape, seed, tensor as u64))
         }
         Task::Vectors => {
             let mut bad = Vec::new();
