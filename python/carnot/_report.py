@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,17 @@ class Report:
         return self._native.html()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the report; the ending says how: ``.html``, ``.json``, ``.txt`` or ``.csv`` (the table)."""
+        """Writes the report; the ending says how: ``.html``, ``.json``, ``.txt``, ``.csv`` (the table), or one picture
+        with verdict, findings, stress map and charts as ``.png`` or ``.svg``."""
         path = Path(path)
-        makers = {".html": self.html, ".json": self._native.json, ".txt": self.text, ".csv": self._csv}
+        makers: dict[str, Callable[[], str | bytes]] = {
+            ".html": self.html,
+            ".json": self._native.json,
+            ".png": self._native.png,
+            ".svg": self._native.svg,
+            ".txt": self.text,
+            ".csv": self._csv,
+        }
         make = makers.get(path.suffix.lower())
         if make is None:
             raise Error(
@@ -82,7 +91,8 @@ class Report:
                 f'report.save("{path.stem}.html")',
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(make(), encoding="utf-8")
+        made = make()
+        path.write_bytes(made if isinstance(made, bytes) else made.encode())
         return path
 
     def table(self, source: str | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,9 @@ def test_reports_are_saved_by_their_ending() -> None:
     assert report.save("out/report.html").read_text().startswith("<!doctype html>")
     assert json.loads(report.save("report.json").read_text()) == report.to_dict()
     assert carnot.open("report.json").to_dict() == report.to_dict()
+    assert report.save("report.svg").read_text().count("<svg") > 1
+    width, height = struct.unpack(">II", report.save("report.png").read_bytes()[16:24])
+    assert width > 1000 and height > 600
     assert report.save("table.csv").read_text().startswith("source,step,layer,")
     with pytest.raises(carnot.Error) as told:
         report.save("report.docx")

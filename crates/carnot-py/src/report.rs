@@ -2,8 +2,9 @@
 
 use carnot_report::diagnostic::Diagnostic;
 use carnot_report::terminal::{Style, render};
-use carnot_report::{html, json, report};
+use carnot_report::{html, json, png, report, svg};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::failure::told;
 
@@ -49,6 +50,28 @@ impl Report {
     /// As one self-contained HTML file.
     fn html(&self) -> String {
         html::render(&self.report)
+    }
+
+    /// As one picture: SVG.
+    fn svg(&self) -> String {
+        svg::sheet::sheet(&self.report)
+    }
+
+    /// As one picture: PNG.
+    fn png<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| png::render(&self.report));
+        bytes.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error| {
+            told(
+                py,
+                &Diagnostic {
+                    code: "report/not-drawn".into(),
+                    problem: format!("the picture cannot be drawn: {error}"),
+                    cause: "the drawing library refused it, which is our mistake".into(),
+                    remedy: "report.save(\"report.html\") shows the same, and please tell us".into(),
+                    place: None,
+                },
+            )
+        })
     }
 
     /// As `carnot.report/1`.

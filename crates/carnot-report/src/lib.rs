@@ -17,6 +17,7 @@
 //! | [`terminal`] | report and diagnostic → text of 80 to 120 columns |
 //! | [`svg`] | chart → SVG that follows dark and light |
 //! | [`html`] | report → one self-contained file |
+//! | `png` | report → one picture (feature `png`) |
 //! | [`json`] | report ↔ JSON, and its schema |
 
 pub mod chart;
@@ -28,6 +29,8 @@ pub mod glossary;
 pub mod html;
 pub mod json;
 pub mod number;
+#[cfg(feature = "png")]
+pub mod png;
 pub mod profile;
 pub mod report;
 pub mod section;

@@ -5,6 +5,7 @@
 
 mod draw;
 mod scale;
+pub mod sheet;
 
 use crate::chart::{Axis, Chart, Ink, Kind, Series};
 use crate::number;
