@@ -128,7 +128,8 @@ impl Element {
             Element::F8E5M2 => out.extend(blocks.map(|b| from_half(u16::from(b[0]) << 8))),
             Element::F16 => out.extend(blocks.map(half)),
             Element::Bf16 => out.extend(blocks.map(|b| f32::from_bits(u32::from(u16_of(b)) << 16))),
-            Element::F32 => out.extend(blocks.map(|b| f32::from_bits(whole(b) as u32))),
+            // Most weights are these: blocks of a length that the compiler knows.
+            Element::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
             Element::F64 => out.extend(blocks.map(|b| f64::from_bits(whole(b)) as f32)),
             Element::Q4_0 => blocks.for_each(|b| nibbles(&b[2..], None, half(b), -8.0 * half(b), out)),
             Element::Q4_1 => blocks.for_each(|b| nibbles(&b[4..], None, half(b), half(&b[2..]), out)),

@@ -103,7 +103,12 @@ pub fn duplicated(values: &[f32], rows: usize, columns: usize, gram: &Gram) -> A
         let norm = |row: usize| gram.entries[row * rows + row].sqrt();
         let norms: Vec<f64> = (0..rows).map(norm).collect();
         let cosine = |i: usize, j: usize| gram.entries[i * rows + j] / (norms[i] * norms[j]);
-        return Ok(count(&mut Duplicated::default(), 0, rows, &norms, |row| 0..row, cosine));
+        let near = |i: usize| {
+            let (limit, row) = (SAME * norms[i], &gram.entries[i * rows..][..i]);
+            let is_near = move |(product, norm): (&f64, &f64)| *product > limit * norm;
+            near_in_pieces(row, &norms[..i], is_near)
+        };
+        return Ok(count(&mut Duplicated::default(), 0, rows, &norms, near, cosine));
     }
     if (rows as f64).powi(2) * columns as f64 > MOST_WORK {
         return Err(Unknown::TooManyPairs { units: rows });
@@ -173,16 +178,22 @@ impl Near {
         // A margin for the rounding of single precision.
         let limit = 2.0 * (1.0 - SAME as f32) + 1e-5 - self.squares[row];
         let is_near = move |(square, product): (&f32, &f32)| square - 2.0 * product <= limit;
-        self.squares[..row].chunks(PIECE).zip(products.chunks(PIECE)).enumerate().flat_map(
-            move |(piece, (squares, products))| {
-                // Without a branch for each pair; almost no piece has one that is near.
-                let any = squares.iter().zip(products).fold(false, |any, pair| any | is_near(pair));
-                let near =
-                    squares.iter().zip(products).enumerate().filter(move |(_, pair)| any && is_near(*pair));
-                near.take(if any { PIECE } else { 0 }).map(move |(at, _)| piece * PIECE + at)
-            },
-        )
+        near_in_pieces(&self.squares[..row], products, is_near)
     }
+}
+
+/// Places of the pairs that are near; almost no piece has one, which is seen without a branch for each pair.
+fn near_in_pieces<'a, T>(
+    left: &'a [T],
+    right: &'a [T],
+    is_near: impl Fn((&'a T, &'a T)) -> bool + Copy + 'a,
+) -> impl Iterator<Item = usize> + 'a {
+    left.chunks(PIECE).zip(right.chunks(PIECE)).enumerate().flat_map(move |(piece, (left, right))| {
+        let any = left.iter().zip(right).fold(false, |any, pair| any | is_near(pair));
+        let here = if any { left.len() } else { 0 };
+        let near = left[..here].iter().zip(right).enumerate().filter(move |(_, pair)| is_near(*pair));
+        near.map(move |(at, _)| piece * PIECE + at)
+    })
 }
 
 fn count<C: Iterator<Item = usize>>(
