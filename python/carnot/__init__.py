@@ -61,14 +61,16 @@ def watch(
 ) -> Watch:
     """Reads ``model`` on one fixed batch while it trains.
 
-    The probe is run now, and then before every k-th training pass (a forward pass in train mode with gradients), in eval
+    The model as it is now is read as soon as the budget allows, or somebody asks (its parameters are kept until then, up to
+    256 MiB; a larger model is read at once), and then before every k-th training pass (a forward pass in train mode with gradients), in eval
     mode, with plain forward hooks that are there for this pass only. Parameters, their ``.grad``, buffers (batch norm), the
     train/eval mode of every module, autocast and the random states of Python, NumPy and PyTorch (CPU and CUDA) are
     exactly as before. A reading that fails ends the watch with a warning; it never ends the training.
 
     * ``probe``: ``(x, y)``, ``x`` alone, or a mapping of keywords (Hugging Face batches, with ``labels`` or without). ``x``
       may be a tensor, a tuple of arguments, a mapping or a dataclass; the first axis is samples, of which 256 are read.
-    * ``budget``: share of the training's time that readings may take, in (0, 1]; k adapts to it.
+    * ``budget``: share of the training's time that the watch may take, in (0, 1]; k adapts to it. Making the watch counts: it
+      runs the probe forward once. :attr:`Watch.cost` says what was spent. Readings that a report asks for are not part of it.
     * ``every``: a fixed k instead, whatever it costs.
     * ``path``: the recording, written as it goes so that a crash keeps what was read. Default: a new file
       ``runs/watch-….carnot``; ``False`` writes none.

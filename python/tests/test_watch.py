@@ -297,6 +297,43 @@ def test_the_budget_holds(data: Data) -> None:
     assert watch.overhead < 0.3, f"overhead {watch.overhead:.3f} with {len(watch.steps)} readings"
 
 
+def test_the_untrained_model_is_read_later_and_is_the_untrained_one(data: Data) -> None:
+    torch.manual_seed(0)
+    model = models.Cnn()
+    at_once = carnot.watch(copy.deepcopy(model), (data[0][:40], data[1][:40]), every=10, path=False).readings()[0]
+    watch = carnot.watch(model, (data[0][:40], data[1][:40]), path=False)
+    assert watch.cost["readings"] < 0.5 and watch._session is None
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(model(data[0][:64]), data[1][:64])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    before = [(value.data_ptr(), value.clone()) for value in model.state_dict().values()]
+    late = watch.readings()[0]
+    after = [(value.data_ptr(), value) for value in model.state_dict().values()]
+    assert late == at_once
+    assert all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in zip(before, after))
+    assert watch.steps == [0] and watch.report().to_dict()["steps"][-1] == 2
+    assert watch.cost["asked"] > 0 and "of the training so far" in repr(watch)
+
+
+def test_a_short_training_pays_no_more_than_the_making_of_the_watch(data: Data) -> None:
+    model = models.mlp(depth=3, width=64)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    watch = carnot.watch(model, (data[0][:64], data[1][:64]), path=False)
+    made = watch.cost["readings"]
+    for at in range(100):
+        loss = nn.functional.cross_entropy(model(data[0][:64]), data[1][:64])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    cost = watch.cost
+    # The hook of every pass costs microseconds, and no reading fits into so short a training.
+    assert watch._readings == 0 and cost["readings"] - made < 0.01 * cost["training"], (made, cost)
+    assert watch.steps == [0]
+
+
 def test_the_recording_of_a_killed_run_is_readable(tmp_path: Path) -> None:
     script = """
 import sys, torch, carnot, models
@@ -330,6 +367,7 @@ while True:
 
 def test_a_recording_lies_in_runs_by_default_and_is_saved_by_its_ending(data: Data) -> None:
     with carnot.watch(models.mlp(), (data[0][:20], data[1][:20]), name="small") as watch:
+        assert watch.steps == [0]
         assert watch.path is not None and watch.path.exists() and watch.path.parent == Path("runs")
         saved = watch.save("kept.carnot")
         page = watch.save("report.html")

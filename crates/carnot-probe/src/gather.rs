@@ -12,7 +12,7 @@ use crate::call::{Call, Role, WeightStats};
 use crate::labels::{Labels, NONE};
 use crate::lanes;
 use crate::observables::{Missing, units};
-use crate::scatter::{Classes, Shuffled, Tally};
+use crate::scatter::{Classes, Tally};
 use crate::session::{Choice, Pool, Settings};
 
 /// A probe, as its calls need to know it.
@@ -113,8 +113,6 @@ pub struct Rows {
     pub kept: Vec<f32>,
     /// Sums by class.
     pub classes: Option<Tally>,
-    /// Sums by class with the labels in random orders.
-    pub shuffled: Option<Shuffled>,
     /// Rows whose largest unit is their label.
     pub correct: u64,
     /// Why there are no rows.
@@ -268,7 +266,6 @@ impl Rows {
             choice: (frame.choice)(rows),
             kept: Vec::new(),
             classes: labels.map(tally),
-            shuffled: labels.map(|labels| Shuffled::new(labels.shuffled.len(), labels.names.len(), width)),
             correct: 0,
             problem: None,
         }
@@ -325,9 +322,6 @@ impl Rows {
             return;
         }
         tally.push(class as usize, row);
-        if let Some(shuffled) = &mut self.shuffled {
-            shuffled.push(row, labels.shuffled.iter().map(|order| order[at] as usize));
-        }
         if self.width > labels.largest as usize
             && lanes::largest(row) == labels.names[class as usize] as usize
         {

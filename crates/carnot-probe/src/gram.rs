@@ -67,6 +67,32 @@ impl Gram {
         Gram { n, width: self.width, centred, size, sums }
     }
 
+    /// Tr S_B and Tr S_T of some rows in classes: both are sums of inner products, Σ_c |Σ_{i∈c} h_i|²/n_c less |Σ h_i|²/n.
+    ///
+    /// * `rows`: which; `class`: the class of each, from 0
+    #[must_use]
+    pub fn scatter(&self, rows: &[usize], class: &[usize]) -> (f64, f64) {
+        let classes = class.iter().max().map_or(0, |most| most + 1);
+        let (mut sums, mut counts) = (vec![0.0; classes * classes], vec![0.0; classes]);
+        let mut squares = 0.0;
+        for (&i, &c) in rows.iter().zip(class) {
+            counts[c] += 1.0;
+            squares += self.centred[i * self.n + i];
+            let row = &self.centred[i * self.n..][..self.n];
+            let own = &mut sums[c * classes..][..classes];
+            rows.iter().zip(class).for_each(|(&j, &d)| own[d] += row[j]);
+        }
+        let n = rows.len() as f64;
+        let mean = sums.iter().sum::<f64>() / n;
+        let inside: f64 = counts
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| **n > 0.0)
+            .map(|(c, n)| sums[c * classes + c] / n)
+            .sum();
+        ((inside - mean) / n, (squares - mean) / n)
+    }
+
     /// Sum of the eigenvalues, where the rows differ by more than the rounding of single precision.
     ///
     /// # Errors

@@ -203,25 +203,6 @@ impl Loop<f64> for Powers<'_> {
     }
 }
 
-/// `sums += row − centre`, `[width]` each.
-pub fn add_about(row: &[f32], centre: &[f32], sums: &mut [f64]) {
-    widest(Difference { row, centre }, sums, &mut [], &mut []);
-}
-
-struct Difference<'a> {
-    row: &'a [f32],
-    centre: &'a [f32],
-}
-
-impl Loop<f64> for Difference<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self, sums: &mut [f64], _: &mut [f64], _: &mut [f64]) {
-        for ((sum, &x), &c) in sums.iter_mut().zip(self.row).zip(self.centre) {
-            *sum += f64::from(x) - f64::from(c);
-        }
-    }
-}
-
 /// `out = x − mean` over a part of a row, with |out|² and out·arm.
 ///
 /// * `arm`: what the difference is multiplied with, `[part]` as the others

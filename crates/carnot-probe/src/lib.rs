@@ -11,7 +11,7 @@
 //! | [`session`] | calls of one step → numbers, in the order of the calls |
 //! | [`gather`] | sums over the samples of one call, which may come in chunks |
 //! | [`lanes`] | loops over its numbers, one pass each |
-//! | [`labels`] | classes of the rows, also in random orders |
+//! | [`labels`] | classes of the rows |
 //! | [`seen`] | one call with what several observables need: rows, Gram, classes, the call before |
 //! | [`scatter`] | means and spreads of classes, one sample at a time, mergeable |
 //! | [`directions`] | rows against class means, and along the directions that separate the classes |

@@ -186,67 +186,6 @@ impl Tally {
     }
 }
 
-/// Sums of rows by class for several orders of the labels: enough for the scatter between classes, since the whole scatter does
-/// not depend on labels.
-#[derive(Clone, Debug)]
-pub struct Shuffled {
-    width: usize,
-    /// What all sums are about: the first row.
-    centre: Vec<f32>,
-    /// Rows of each class.
-    counts: Vec<u64>,
-    /// `[orders, classes, width]`: Σ (h − centre).
-    sums: Vec<f64>,
-}
-
-impl Shuffled {
-    /// No rows yet.
-    #[must_use]
-    pub fn new(orders: usize, classes: usize, width: usize) -> Shuffled {
-        let sums = vec![0.0; orders * classes * width];
-        Shuffled { width, centre: Vec::new(), counts: vec![0; classes], sums }
-    }
-
-    /// Takes in one row, with its class in each of the orders.
-    pub fn push(&mut self, row: &[f32], classes: impl Iterator<Item = usize>) {
-        if self.centre.is_empty() {
-            self.centre = row.to_vec();
-        }
-        let of_order = self.counts.len() * self.width;
-        for ((order, class), sums) in classes.enumerate().zip(self.sums.chunks_exact_mut(of_order)) {
-            // Every order has as many rows of a class as any other.
-            self.counts[class] += u64::from(order == 0);
-            lanes::add_about(row, &self.centre, &mut sums[class * self.width..][..self.width]);
-        }
-    }
-
-    /// Traces for each order, given those of the labels as they are.
-    #[must_use]
-    pub fn traces(&self, known: &Traces) -> Vec<Traces> {
-        let of_order = (self.counts.len() * self.width).max(1);
-        let all = known.within + known.between;
-        let of = |sums: &[f64]| {
-            let between = self.between(sums, known.samples);
-            Traces { within: all - between, between, ..*known }
-        };
-        self.sums.chunks_exact(of_order).map(of).collect()
-    }
-
-    /// Σ n_c |m_c − m|²/N.
-    fn between(&self, sums: &[f64], n: f64) -> f64 {
-        let mut mean = vec![0.0; self.width];
-        for class in sums.chunks_exact(self.width) {
-            mean.iter_mut().zip(class).for_each(|(mean, sum)| *mean += sum / n);
-        }
-        let classes = sums.chunks_exact(self.width).zip(&self.counts).filter(|(_, count)| **count > 0);
-        let of = |(sums, &count): (&[f64], &u64)| {
-            let n = count as f64;
-            n * sums.iter().zip(&mean).map(|(sum, mean)| (sum / n - mean).powi(2)).sum::<f64>()
-        };
-        classes.map(of).sum::<f64>() / n
-    }
-}
-
 /// |a − b|².
 #[must_use]
 pub fn squared_distance(a: &[f64], b: &[f64]) -> f64 {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
 
 use crate::call::Role;
@@ -170,13 +171,24 @@ impl<'a> Seen<'a> {
         Ok(Placed { rows, class })
     }
 
-    /// Traces of the scatter with the labels in a random order.
+    /// Traces of the scatter with the labels of the chosen rows in random orders, each as it would be of all rows: the scatter
+    /// between classes that chance makes falls as one over the number of rows.
     ///
     /// # Errors
-    /// As [`Seen::separated`].
+    /// As [`Seen::separated`] and [`Seen::gram`].
     pub fn shuffled(&self) -> Result<Vec<Traces>, Missing> {
-        let shuffled = self.rows()?.shuffled.as_ref().ok_or(Missing::Positions)?;
-        Ok(shuffled.traces(&self.separated()?.traces))
+        let (known, gram, placed) = (self.separated()?.traces, self.gram()?, self.placed()?);
+        let (places, _) = self.chosen_labels()?;
+        let (chosen, all) = (places.len() as f64, known.within + known.between);
+        let falls = (chosen - 1.0) / (known.samples - 1.0);
+        let of = |order: u64| {
+            let mut class = placed.class.clone();
+            Stream::new(self.frame.settings.seed, "shuffled labels", &[order]).shuffle(&mut class);
+            let (between, total) = gram.scatter(&places, &class);
+            let between = falls * all * (between / total);
+            Traces { within: all - between, between, ..known }
+        };
+        Ok((0..self.frame.settings.shuffles.max(2)).map(of).collect())
     }
 
     /// Gram matrix of the chosen rows.

@@ -98,10 +98,7 @@ impl Session {
             Some(given) if given.is_empty() || given.len() % samples != 0 => {
                 return Err(ProbeError::Labels { samples, found: given.len() });
             }
-            // The scatter of tokens misleads: it has no reference row.
-            Some(given) if given.len() != samples => Some(Labels::new(&given, &settings, 0)),
-            Some(given) => Some(Labels::new(&given, &settings, settings.shuffles.max(2))),
-            None => None,
+            given => given.map(|given| Labels::new(&given, &settings)),
         };
         Ok(Session { labels, samples, settings, choices: Mutex::default() })
     }

@@ -9,6 +9,7 @@
 | `graph` | what lies between an addition and the skip around it; what follows a layer |
 | `reading` | one pass over the probe: what every module said, and the gradients |
 | `weights` | norms of parameters, gradients and updates |
+| `start` | the untrained model, kept until there is time to read it |
 | `watch` | when to read; the recording |
 | `init` | critical initialisation |
 | `groups` | rates for each layer |

@@ -115,6 +115,18 @@ def run(model: nn.Module, leaves: list[tree.Leaf], batch: probes.Batch) -> Pass:
             return _Reader(model, leaves, batch).run(wants_inputs=False)
 
 
+def attempt(model: nn.Module, batch: probes.Batch) -> None:
+    """Runs the probe once and reads nothing: the errors of a probe that does not fit the model are its own."""
+    with undisturbed(model), torch.no_grad():
+        reader = _Reader(model, [], batch)
+        cut = reader._cut(batch)
+
+        def own(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.detach().clone() if tensor.is_floating_point() else tensor
+
+        model(*probes.mapped(cut.args, own), **probes.mapped(cut.kwargs, own))
+
+
 class _Reader:
     def __init__(self, model: nn.Module, leaves: list[tree.Leaf], batch: probes.Batch) -> None:
         self.model = model

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from .._report import Report
 from . import batch as probes
 from . import model as tree
 from . import reading, weights
+from .start import Start
 from .layout import SAMPLES
 
 #: Fewer training passes than this between two readings are not worth the change.
 _SHORTEST = 1
+#: What a reading is taken to cost before the first one, which tells: so many forward passes over the probe, and seconds a call. Both
+#: are high for what was measured, so that the first reading waits rather than exceeds the budget.
+_PASSES, _SECONDS = 5.0, 0.01
 
 
 class Watch:
@@ -64,29 +69,44 @@ class Watch:
         self._spent = 0.0
         self._cost = 0.0
         self._start: float | None = None
+        self._later = 0.0
         self._readings = 0
+        self._untrained: Start | None = None
         #: Why the watch ended before it was closed, if it did.
         self.stopped: str | None = None
         if _is_follower():
             self.stopped = "another process of this group reads"
             return
-        self._read()
-        self._spent = 0.0
+        begun = time.perf_counter()
+        # A reading takes longer than a short training may spend: the model is tried now, and read when there is time.
+        if every is None and Start.fits(self._model):
+            self._try()
+        else:
+            self._read()
         self._wrapped = 0
         if model is not self._model:
             self._handles.append(model.register_forward_pre_hook(_uncompiled(self._enter_wrapper), prepend=True))
             self._handles.append(model.register_forward_hook(self._leave_wrapper, always_call=True))
         self._handles.append(self._model.register_forward_pre_hook(_uncompiled(self._before), prepend=True))
+        # A fixed k is not weighed against anything.
+        self._spent = time.perf_counter() - begun if every is None else 0.0
 
     # ── what a user asks ────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def overhead(self) -> float:
-        """Time spent on readings inside the training over the time of the training so far."""
+        """Time that the watch took inside the training, making it included, over the time of the training so far."""
         if self._start is None:
             return 0.0
-        elapsed = time.perf_counter() - self._start
+        elapsed = time.perf_counter() - self._start - self._later
         return self._spent / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds so far: ``training`` since its first pass, of which ``readings`` for the watch (making it, its hooks, the
+        probe's passes, the numbers), and ``asked`` for readings that a report asked for, outside the budget."""
+        training = 0.0 if self._start is None else time.perf_counter() - self._start - self._later
+        return {"training": training, "readings": self._spent, "asked": self._later}
 
     @property
     def steps(self) -> list[int]:
@@ -95,7 +115,7 @@ class Watch:
 
     @property
     def path(self) -> Path | None:
-        """Where the recording is written, if it is."""
+        """Where the recording is written, if it is; a name that was not given is known after the first reading."""
         return Path(self._path) if isinstance(self._path, (str, os.PathLike)) else None
 
     @property
@@ -105,6 +125,7 @@ class Watch:
 
     def readings(self) -> list[dict[str, Any]]:
         """The raw numbers: one entry a step, with every call and every observable."""
+        self._first()
         if self._session is None:
             return []
         numbers: list[dict[str, Any]] = json.loads(self._session.readings())
@@ -112,6 +133,7 @@ class Watch:
 
     def report(self) -> Report:
         """What is known so far; a last reading is taken when the model was trained since the one before."""
+        self._first()
         if self._session is None:
             raise Error(
                 "python/nothing-read",
@@ -119,8 +141,7 @@ class Watch:
                 self.stopped or "the watch was closed before its first reading",
                 "ask the process that reads",
             )
-        if self._handles and self._last != self._step and self.stopped is None:
-            self._guarded()
+        self._last_reading()
         return Report(self._session.report())
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,6 +151,7 @@ class Watch:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report (``.html``, ``.json``, ``.txt``, ``.csv``) or, with ``.carnot``, the recording."""
         if Path(path).suffix == ".carnot":
+            self._first()
             report = self._session
             if report is None:
                 self.report()
@@ -140,12 +162,14 @@ class Watch:
 
     def read(self) -> None:
         """Takes a reading now."""
-        self._read()
+        self._first()
+        if self._last != self._step or self._start is not None:
+            self._read()
 
     def close(self) -> None:
         """Takes the hooks away. What was read stays."""
-        if self._handles and self._last != self._step and self.stopped is None:
-            self._guarded()
+        self._first()
+        self._last_reading()
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -160,7 +184,36 @@ class Watch:
     def __repr__(self) -> str:
         state = f"stopped: {self.stopped}" if self.stopped else "watching" if self._handles else "closed"
         where = f", {self.path}" if self.path else ""
-        return f"<carnot.Watch {self._name}: {self._readings} readings, {state}{where}>"
+        share = f", {100 * self.overhead:.2g} % of the training so far" if self._start is not None else ""
+        return f"<carnot.Watch {self._name}: {self._readings} readings{share}, {state}{where}>"
+
+    def _try(self) -> None:
+        """Runs the probe once, without hooks: what does not fit is told now. Keeps the model as it is."""
+        start = time.perf_counter()
+        reading.attempt(self._model, self._batch)
+        _wait(self._model)
+        spent = time.perf_counter() - start
+        self._untrained = Start(self._model)
+        self._cost = _PASSES * spent + _SECONDS * len(self._leaves)
+
+    def _first(self) -> None:
+        """Reads the untrained model, where that has waited until somebody asks."""
+        if self._untrained is not None and self.stopped is None:
+            self._asked(self._read)
+
+    def _last_reading(self) -> None:
+        if self._handles and self._last != self._step and self.stopped is None:
+            self._asked(self._guarded)
+
+    def _asked(self, read: Callable[[], None]) -> None:
+        """A reading that somebody asked for does not count as part of the training."""
+        start, spent = time.perf_counter(), self._spent
+        try:
+            read()
+        finally:
+            self._spent = spent
+            if self._start is not None:
+                self._later += time.perf_counter() - start
 
     # ── inside the training ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,13 +242,15 @@ class Watch:
             self._guarded()
         elif self._will_be_due(now):
             self._take_snapshot()
+        else:
+            self._spent += time.perf_counter() - now
 
     def _is_due(self, now: float) -> bool:
         if self._every is not None:
             return self._step % self._every == 0
         if self._step - (self._last or 0) < _SHORTEST or self._start is None:
             return False
-        return self._spent + self._cost <= self._budget * (now - self._start)
+        return self._spent + self._cost <= self._budget * (now - self._start - self._later)
 
     def _will_be_due(self, now: float) -> bool:
         """Is the next pass likely to be read? Then the weights before it are needed for the update."""
@@ -203,10 +258,10 @@ class Watch:
             return False
         if self._every is not None:
             return (self._step + 1) % self._every == 0
-        if self._start is None or self._step == 0:
+        if self._start is None or self._step == 0 or self._untrained is not None:
             return False
-        pass_time = (now - self._start) / self._step
-        return self._spent + self._cost <= self._budget * (now - self._start + pass_time)
+        elapsed = now - self._start - self._later
+        return self._spent + self._cost <= self._budget * elapsed * (1 + 1 / self._step)
 
     def _take_snapshot(self) -> None:
         start = time.perf_counter()
@@ -231,18 +286,22 @@ class Watch:
         if self._busy:
             return
         self._busy = True
+        untrained, self._untrained = self._untrained, None
+        step = self._step if untrained is None else 0
         try:
             start = time.perf_counter()
             _wait(self._model)
-            updates = self._updates()
-            seen = reading.run(self._model, self._leaves, self._batch)
-            self._record(seen, updates)
-            _wait(self._model)
+            held: AbstractContextManager[None] = nullcontext() if untrained is None else untrained.put_back()
+            with held:
+                updates = self._updates()
+                seen = reading.run(self._model, self._leaves, self._batch)
+                self._record(step, seen, updates)
+                _wait(self._model)
             if self._readings == 1:
                 self._cost = time.perf_counter() - start
         finally:
             self._busy = False
-        self._last = self._step
+        self._last = step
 
     def _updates(self) -> dict[int, float]:
         """Change of every weight per step, since the snapshot of the step before."""
@@ -257,7 +316,7 @@ class Watch:
         found = {id(p): p for leaf in self._leaves if (p := tree.weight_of(leaf.module)) is not None}
         return list(found.items())
 
-    def _record(self, seen: reading.Pass, updates: dict[int, float]) -> None:
+    def _record(self, step: int, seen: reading.Pass, updates: dict[int, float]) -> None:
         if self._session is None:
             self._session = self._begin(seen)
         head = _head(seen)
@@ -271,7 +330,7 @@ class Watch:
                 call.classifier = call.weight.detach().float().cpu().contiguous().numpy().reshape(-1)
             if call.gradient is not None and call.gradient.size != call.features.size:
                 call.gradient = None
-        self._session.read(self._step, seen.loss, seen.calls)
+        self._session.read(step, seen.loss, seen.calls)
         self._readings += 1
 
     def _begin(self, seen: reading.Pass) -> _native.Session:
@@ -341,7 +400,7 @@ class Watch:
 
 def check(model: nn.Module, batch: Any, **settings: Any) -> Report:
     """One reading of the model as it is."""
-    watch = Watch(model, batch, path=False, **settings)
+    watch = Watch(model, batch, path=False, every=1, **settings)
     try:
         return watch.report()
     finally:
