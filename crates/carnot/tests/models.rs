@@ -155,7 +155,7 @@ fn planted_faults_are_found_where_they_are() {
                 for column in 0..WIDTH {
                     let (a, b) = (values[column], values[(column * 7 + 3) % WIDTH]);
                     values[row * WIDTH + column] =
-                        0.7 * a + 0.1 * (row as f32) * b / 9.0 + 0.05 * values[row * WIDTH + column];
+                        0.7 * a + 0.1 * (row as f32) * b / 9.0 + 0.01 * values[row * WIDTH + column];
                 }
             }
         }),
