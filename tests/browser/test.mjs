@@ -154,6 +154,13 @@ const stressMap = async (page, name) => {
     await slider.fill("0");
     const after = await page.locator("#cell").textContent();
     check(`${name}: the stress map follows the scrubber`, before !== after, after);
+    const curves = () => page.locator("figure[data-about] path.now").evaluateAll((all) => all.map((path) => path.getAttribute("d")));
+    const drawn = (await curves()).filter((curve) => curve.length > 0).length;
+    check(`${name}: the pictures follow the scrubber`, drawn > 0, drawn);
+    await slider.fill(await slider.getAttribute("max"));
+    const left = (await curves()).filter((curve) => curve.length > 0).length;
+    check(`${name}: the last step is drawn once`, left === 0, left);
+    await slider.fill("0");
   }
 };
 

@@ -105,3 +105,20 @@ fn a_long_recording_is_thinned_and_the_page_says_so() {
     assert!(page.len() < 2_000_000, "{}", page.len());
     assert!(page.contains("steps of the recording are kept in this file"));
 }
+
+#[test]
+fn pictures_have_a_curve_for_every_step() {
+    let page = html::render(&example::watched());
+    let start = page.find("id=\"frames\">").expect("a page with several steps") + "id=\"frames\">".len();
+    let end = start + page[start..].find("</script>").unwrap();
+    let frames: serde_json::Value = serde_json::from_str(&page[start..end]).unwrap();
+    let curves: Vec<&serde_json::Value> =
+        frames.as_array().unwrap().iter().map(|frame| &frame["curves"]).collect();
+    assert_eq!(curves.len(), 4);
+    for (name, first) in curves[0].as_object().expect("curves by observable") {
+        assert!(first.as_str().unwrap().starts_with('M'), "{name}: {first}");
+        assert!(page.contains(&format!("data-about=\"{name}\"")), "no picture about {name}");
+        assert_ne!(first, &curves[3][name], "{name}: the readings of the two steps differ");
+    }
+    assert!(curves[0].as_object().is_some_and(|curves| curves.len() >= 2), "{:?}", curves[0]);
+}

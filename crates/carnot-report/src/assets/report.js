@@ -99,6 +99,19 @@
     if (slider) {
       const frames = JSON.parse(document.getElementById("frames").textContent);
       const shown = document.querySelector(".scrubber output");
+      // The pictures show the last step; another one is drawn over it.
+      const follow = (figure, frame) => {
+        const path = figure.querySelector("path.now");
+        const legend = figure.querySelector(".legend");
+        if (!path || !legend) return;
+        const last = frame === frames[frames.length - 1];
+        const curve = last ? "" : frame.curves[figure.dataset.about] || "";
+        path.setAttribute("d", curve);
+        legend.querySelector(".now")?.remove();
+        if (last) return;
+        const words = curve ? `line: step ${frame.step}` : `step ${frame.step}: not recorded`;
+        legend.append(Object.assign(document.createElement("li"), { className: "now", textContent: words }));
+      };
       slider.addEventListener("input", () => {
         const frame = frames[slider.value];
         shown.textContent = frame.step;
@@ -112,6 +125,7 @@
           });
         }
         if (chosen) read(chosen);
+        for (const figure of all("figure[data-about]")) follow(figure, frame);
       });
     }
   }

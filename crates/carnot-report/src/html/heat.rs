@@ -4,11 +4,14 @@ use serde_json::json;
 
 use super::escape::{self, text};
 use super::{section, words};
+use crate::chart::Chart;
 use crate::glossary;
 use crate::number;
 use crate::profile::Profile;
 use crate::report::Report;
+use crate::section::Section;
 use crate::stress::{self, Stress};
+use crate::svg;
 
 /// Distances, in standard errors, at which a cell changes its colour: conspicuous, clear, far.
 const STEPS: [f64; 3] = [2.0, 4.0, 8.0];
@@ -131,7 +134,9 @@ fn scrubber(report: &Report) -> String {
         steps.iter().filter_map(|&step| Some((step, stress::readings(report, Some(step))?))).collect();
     let frames: Vec<_> = frames
         .iter()
-        .map(|(step, readings)| json!({ "step": step, "rows": frame(readings, theory) }))
+        .map(|(step, readings)| {
+            json!({ "step": step, "rows": frame(readings, theory), "curves": curves(report, readings) })
+        })
         .collect();
     let last = frames.len().saturating_sub(1);
     let step = steps[steps.len() - 1];
@@ -140,6 +145,19 @@ fn scrubber(report: &Report) -> String {
          <script type=\"application/json\" id=\"frames\">{}</script>\n",
         escape::json(&json!(frames).to_string())
     )
+}
+
+/// The curve of these readings in every picture about one of their columns.
+fn curves(report: &Report, readings: &Profile) -> serde_json::Value {
+    let charts = report.sections.iter().filter_map(|section| match section {
+        Section::Chart(chart) => Some(chart),
+        _ => None,
+    });
+    let curve = |chart: &Chart| {
+        let name = chart.about.as_ref()?;
+        Some((name.clone(), json!(svg::trace(chart, &readings.column(name)?.value))))
+    };
+    serde_json::Value::Object(charts.filter_map(curve).collect())
 }
 
 fn frame(readings: &Profile, theory: Option<&Profile>) -> serde_json::Value {

@@ -145,6 +145,24 @@ pub fn colour(ink: Ink) -> &'static str {
     }
 }
 
+/// A curve over the layers 1, 2, … in the units and the frame of a picture, as the `d` of a path; gaps are left open, and what lies outside the
+/// frame runs along its edge.
+pub fn trace(chart: &Chart, values: &[Option<f64>]) -> String {
+    let (x, y) = scales(chart);
+    let mut path = String::new();
+    let mut pen = 'M';
+    for (at, value) in values.iter().enumerate() {
+        let Some(value) = value.filter(|value| y.shows(*value)) else {
+            pen = 'M';
+            continue;
+        };
+        let left = draw::left(&x, (at + 1) as f64) * draw::UNIT;
+        path += &format!("{pen}{left:.0} {:.0}", draw::top(&y, value) * draw::UNIT);
+        pen = 'L';
+    }
+    path
+}
+
 /// Replaces the outer tag by a scaling, labelled one and appends the spots.
 fn finish(drawn: &str, label: &str, spots: &[Spot]) -> String {
     let inner = drawn.split_once('>').map_or("", |(_, rest)| rest);
@@ -155,6 +173,14 @@ fn finish(drawn: &str, label: &str, spots: &[Spot]) -> String {
          viewBox=\"0 0 {width} {height}\" role=\"group\" aria-label=\"{}\">{inner}",
         escape(label.trim().trim_end_matches(". "))
     );
+    if !spots.is_empty() {
+        // Where the page's script draws the curve of another step.
+        text += &format!(
+            "<path class=\"now\" d=\"\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"/>\n",
+            colour(Ink::Data),
+            1.5 * draw::UNIT
+        );
+    }
     for (at, spot) in spots.iter().enumerate() {
         let words = escape(&spot.words);
         let tab = if at == 0 { 0 } else { -1 };
