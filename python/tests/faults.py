@@ -20,14 +20,22 @@ class Fault:
     """A model with one thing wrong."""
 
     name: str
-    #: Part of the layer's name that the first finding should speak of; ``None`` for a control.
+    #: What the first findings should speak of: the layer, or the beginning of its path; ``None`` for a control.
     layer: str | None
     make: Callable[[], nn.Module]
+    #: Code that must be among the findings at that layer.
+    code: str = ""
     rate: float = 0.05
     steps: int = 150
     #: Layer → factor on its rate.
     rates: dict[str, float] | None = None
     noisy_labels: bool = False
+    #: What is done to the model before, and after its training.
+    before: Callable[[Any], object] | None = None
+    after: Callable[[Any], object] | None = None
+    #: Factor on the inputs.
+    inputs: float = 1.0
+    adam: bool = False
 
 
 def _mlp(depth: int = 6, width: int = 64, act: type[nn.Module] = nn.ReLU, **wrong: Any) -> Callable[[], nn.Module]:
@@ -52,17 +60,127 @@ def _mlp(depth: int = 6, width: int = 64, act: type[nn.Module] = nn.ReLU, **wron
     return make
 
 
+def _part(model: nn.Module, name: str) -> Any:
+    return dict(model.named_modules())[name]
+
+
+def _scaled(name: str, factor: float) -> Callable[[nn.Module], None]:
+    def scale(model: nn.Module) -> None:
+        _part(model, name).weight.data.mul_(factor)
+
+    return scale
+
+
+def _all_scaled(factor: float) -> Callable[[nn.Module], None]:
+    def scale(model: nn.Module) -> None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.weight.data.mul_(factor)
+
+    return scale
+
+
+def _he(model: nn.Module) -> None:
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+
+
+def _set(name: str, key: str, value: Any) -> Callable[[nn.Module], None]:
+    return lambda model: setattr(_part(model, name), key, value)
+
+
+def _insert(at: int, module: nn.Module) -> Callable[[Any], None]:
+    return lambda model: model.insert(at, module)
+
+
+def _swap(a: str, b: str) -> Callable[[nn.Module], None]:
+    def swap(model: nn.Module) -> None:
+        one, two = _part(model, a), _part(model, b)
+        first = {key: value.clone() for key, value in one.state_dict().items()}
+        one.load_state_dict(two.state_dict())
+        two.load_state_dict(first)
+
+    return swap
+
+
+def _copy(a: str, b: str) -> Callable[[nn.Module], None]:
+    return lambda model: _part(model, b).load_state_dict(_part(model, a).state_dict())
+
+
+class _Detach(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+
+class _Root(nn.Module):
+    """|x| as the root of a square: its slope at 0 is 0/0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(x * x)
+
+
+class _Half(nn.Linear):
+    """A layer that ends in half precision, at a scale that it does not hold."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (super().forward(x) * 3e4).half().float()
+
+
+def _norms(depth: int = 6, width: int = 64) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for at in range(depth):
+        layers += [nn.Linear(64 if at == 0 else width, width), nn.LayerNorm(width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, 10))
+
+
+def _post_norm(depth: int) -> nn.Module:
+    return models.Transformer(depth, 32, norm_first=False)
+
+
 FAULTS = [
     Fault("healthy relu", None, _mlp()),
     Fault("healthy tanh", None, _mlp(act=nn.Tanh)),
+    Fault("healthy norms", None, _norms),
+    Fault("healthy residual", None, models.Residual),
+    Fault("healthy transformer", None, lambda: models.Transformer(4), adam=True, rate=1e-3, steps=60),
     Fault("PyTorch's default before 40 layers of tanh", "", _mlp(40, 64, nn.Tanh, critical=False)),
-    Fault("dead layer", "4", _mlp(dead=4)),
-    Fault("frozen layer", "4", _mlp(frozen=4)),
-    Fault("rate x 100 at one layer", "4", _mlp(), rate=0.02, rates={"4": 100.0}),
-    Fault("rate x 0.01 at one layer", "4", _mlp(), rates={"4": 0.01}),
-    Fault("bottleneck of 2 units", "4", _mlp(narrow=4)),
-    Fault("one layer x 20 too large", "4", _mlp(act=nn.Tanh, scaled=(4, 20.0))),
-    Fault("post-norm at depth 24", "encoder", lambda: models.Transformer(24, 32, norm_first=False), steps=40),
+    Fault("PyTorch's default before 12 layers of relu", "0", _mlp(12, critical=False), "S113"),
+    Fault("default sigmoid", "0", _mlp(8, act=nn.Sigmoid, critical=False), "S113", steps=60),
+    Fault("dead layer", "4", _mlp(dead=4), "S114"),
+    Fault("frozen layer", "4", _mlp(frozen=4), "R311"),
+    Fault("rate x 100 at one layer", "4", _mlp(), "R312", rate=0.02, rates={"4": 100.0}),
+    Fault("rate x 0.01 at one layer", "4", _mlp(), "R311", rates={"4": 0.01}),
+    Fault("four layers that the optimizer was not given", "0", _mlp(), "R311", rates=dict.fromkeys("0246", 0.0)),
+    Fault("rate far too small", "0", _mlp(), "R313", rate=1e-8, steps=60),
+    Fault("bottleneck of 2 units", "4", _mlp(narrow=4), "W211"),
+    Fault("one layer x 20 too large", "4", _mlp(act=nn.Tanh, scaled=(4, 20.0)), "S113"),
+    Fault("one layer x 20 before a norm", "6", _norms, "S117", before=_scaled("6", 20.0), steps=60),
+    Fault("one layer of a branch x 0.02", "blocks.3.fc1", models.Residual, "S117", before=_scaled("blocks.3.fc1", 0.02), steps=60),
+    Fault("saturated layer", "4", _mlp(act=nn.Tanh), "S115", after=_scaled("4", 30.0)),
+    Fault("gain of 0.01", "7", _norms, "S118", before=_scaled("7", 0.01), steps=60),
+    Fault("gain of 50", "blocks.3.norm", models.Residual, "S118", before=_scaled("blocks.3.norm", 50.0), steps=60, rate=0.01),
+    Fault("bias of 30", "4", _mlp(), "S124", before=lambda model: model[4].bias.data.fill_(30.0), steps=30, rate=1e-3),
+    Fault("residual scale forgotten", "blocks.0", lambda: models.Residual(24, norm="none"), "S116", before=_he, rate=1e-4, steps=20),
+    Fault("one branch without its scale", "blocks.3", models.Residual, "S119", before=_set("blocks.3", "scale", 20.0), steps=60, rate=0.01),
+    Fault("dead branch", "blocks.3", models.Residual, "W215", before=_set("blocks.3", "scale", 0.0), steps=60),
+    Fault("block without its skip", "blocks.3", models.Residual, "W216", before=_set("blocks.3", "has_skip", False), steps=60),
+    Fault("early branches far too large", "blocks.", lambda: models.Residual(12), "W213", before=lambda model: [_scaled(f"blocks.{at}.fc2", 60.0)(model) for at in range(3)], steps=60, rate=1e-3),
+    Fault("exploding init", "0", _mlp(12), "G212", before=_all_scaled(3.0), rate=1e-7, steps=10),
+    Fault("slope of 0/0", "6", _mlp(), "G213", before=_insert(6, _Root()), steps=20),
+    Fault("detached", "6", _mlp(), "G215", before=_insert(6, _Detach())),
+    Fault("overflow in half precision", "4", _mlp(), "S111", before=lambda model: model.__setitem__(4, _Half(64, 64)), steps=10),
+    Fault("copied layer", "6", _mlp(), "W212", before=_copy("4", "6")),
+    Fault("copied layer, after training", "6", _mlp(), "W212", after=_copy("4", "6")),
+    Fault("exchanged layers", "4", _mlp(), "T513", after=_swap("4", "8"), steps=300),
+    Fault("undone by an exchanged layer", "8", _mlp(), "L303", after=_swap("4", "8"), steps=300, adam=True, rate=1e-3),
+    Fault("head x 50", "12", _mlp(), "S123", before=_scaled("12", 50.0), steps=20, rate=1e-5),
+    Fault("inputs not scaled", "input", _mlp(), "S122", inputs=100.0, steps=20, rate=1e-6),
+    Fault("rate far too large", "0", _mlp(act=nn.Tanh), "T512", rate=30.0, steps=30),
+    Fault("sigmoid at one of six relu", "4", _mlp(), "W214", before=lambda model: model.__setitem__(5, nn.Sigmoid())),
+    Fault("queries and keys x 8", "encoder.layers.2.self_attn", lambda: models.Transformer(4), "S121", before=lambda model: model.encoder.layers[2].self_attn.in_proj_weight.data[:64].mul_(8.0), steps=20),
+    Fault("post-norm residuals at depth 24", "blocks.0", lambda: models.Residual(24, norm="post"), "G214", steps=30),
+    Fault("post-norm at depth 24", "encoder", lambda: _post_norm(24), "G214", steps=40),
     Fault("label noise", None, _mlp(), noisy_labels=True, steps=300),
 ]
 
@@ -74,7 +192,10 @@ def run(fault: Fault) -> carnot.Report:
     if fault.noisy_labels:
         wrong = torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < 0.8
         y = torch.where(wrong, torch.randint(0, 10, (len(y),), generator=torch.Generator().manual_seed(2)), y)
+    x = x * fault.inputs
     model = fault.make()
+    if fault.before is not None:
+        fault.before(model)
     factors = fault.rates or {}
     groups = [
         {"params": list(m.parameters()), "lr": fault.rate * factors.get(name, 1.0)}
@@ -82,13 +203,18 @@ def run(fault: Fault) -> carnot.Report:
         if not list(m.children()) and list(m.parameters())
     ]
     simple = isinstance(model, nn.Sequential)
-    optimizer = torch.optim.SGD(groups if simple else model.parameters(), fault.rate, momentum=0.0)
+    given = groups if simple else model.parameters()
+    make = torch.optim.Adam if fault.adam else torch.optim.SGD
+    optimizer = make(given, fault.rate)
     watch = carnot.watch(model, (x[:200], y[:200]), every=max(1, fault.steps // 5), path=False, name=fault.name)
     for _ in range(fault.steps):
         rows = torch.randint(200, len(x), (64,))
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
         optimizer.step()
+    if fault.after is not None:
+        fault.after(model)
+        model(x[rows])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         report = watch.report()
@@ -98,7 +224,7 @@ def run(fault: Fault) -> carnot.Report:
 
 def row(fault: Fault, report: carnot.Report) -> str:
     """One line of the table."""
-    found = "; ".join(f"{f['code']} {f.get('name', '')} at {f['at']}" for f in report.findings[:3]) or "nothing"
+    found = "; ".join(f"{f['code']} {f.get('name', '')} at {f['at']}" for f in report.findings[:4]) or "nothing"
     return f"{fault.name:<45} {report.verdict or '':<18} {found}"
 
 

@@ -57,6 +57,32 @@ class Cnn(nn.Module):
         return self.head(self.drop(x.mean((2, 3))))
 
 
+class Residual(nn.Module):
+    """A stack of residual blocks of two linear layers; norms before, behind, or none."""
+
+    def __init__(self, depth: int = 8, width: int = 32, norm: str = "pre") -> None:
+        super().__init__()
+        self.stem = nn.Linear(64, width)
+        self.blocks = nn.Sequential(*(ResidualBlock(width, norm) for _ in range(depth)))
+        self.final, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.final(self.blocks(self.stem(x))))
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, width: int, norm: str) -> None:
+        super().__init__()
+        self.norm = nn.Identity() if norm == "none" else nn.LayerNorm(width)
+        self.fc1, self.act, self.fc2 = nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
+        self.is_post, self.scale, self.has_skip = norm == "post", 1.0, True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        branch = self.scale * self.fc2(self.act(self.fc1(x if self.is_post else self.norm(x))))
+        out = x + branch if self.has_skip else branch
+        return self.norm(out) if self.is_post else out
+
+
 class Transformer(nn.Module):
     """Rows of a digit as tokens."""
 

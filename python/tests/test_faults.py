@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from faults import FAULTS, Fault, row, run  # noqa: E402
 
-#: The deep transformer takes as long as all others together; `python faults.py` shows it.
-QUICK = [fault for fault in FAULTS if "post-norm" not in fault.name]
+#: The deep transformer takes longest; `python faults.py` shows it.
+QUICK = [fault for fault in FAULTS if fault.name != "post-norm at depth 24"]
 
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.name)
@@ -20,6 +20,15 @@ def test_the_layer_is_named(fault: Fault) -> None:
     if fault.name.startswith("healthy"):
         assert not serious and report.verdict == "learns", line
         return
-    assert serious and report.verdict != "learns", line
+    noted = fault.code in ("W213", "W214")
+    assert noted or (serious and report.verdict != "learns"), line
     if fault.layer:
-        assert fault.layer in {finding["at"] for finding in serious[:2]}, line
+        assert any(_is_at(finding["at"], fault.layer) for finding in (serious or report.findings)[:2]), line
+    if fault.code:
+        at = [finding["at"] for finding in report.findings if finding["code"] == fault.code]
+        assert any(_is_at(place, fault.layer or "") for place in at), line
+
+
+def _is_at(at: str, layer: str) -> bool:
+    """A layer, or one under it: `blocks.3.add` is at `blocks.3`, but `6` is not at `60`."""
+    return at == layer or at.startswith((layer.rstrip(".") + ".", layer + " "))  or layer == ""

@@ -375,6 +375,8 @@ class Watch:
                 "kind": leaf.kind,
                 "parameters": sum(p.numel() for p in own),
             }
+            if "dropout" in leaf.kind and isinstance(getattr(leaf.module, "p", None), float):
+                entry["drop"] = leaf.module.p
             weight = tree.weight_of(leaf.module)
             tied = None if weight is None else owners.setdefault(id(weight), leaf.name)
             if leaf.name not in read:

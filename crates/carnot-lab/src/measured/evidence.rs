@@ -72,7 +72,7 @@ impl<'a> ModelEvidence<'a> {
     /// The untrained network, where it was recorded.
     #[must_use]
     pub fn start(&self) -> Option<&'a StepReading> {
-        self.steps.first().copied().filter(|step| self.run.header.starts_untrained || step.step == 0)
+        self.steps.first().copied().filter(|step| self.run.header.starts_untrained && !self.has_learned(step))
     }
 
     /// Steps that can be compared with the latest one, in order.
@@ -81,10 +81,31 @@ impl<'a> ModelEvidence<'a> {
         &self.steps
     }
 
-    /// Has anything been learned between the first and the last step?
+    /// Is the latest step that of a network that was trained, here or before?
     #[must_use]
     pub fn is_trained(&self) -> bool {
-        self.now().step > 0
+        self.now().step > 0 || !self.run.header.starts_untrained || self.has_learned(self.now())
+    }
+
+    /// Does a reading show that something was learned? Nobody's untrained network beats chance by so much.
+    fn has_learned(&self, step: &StepReading) -> bool {
+        let chance = self.chance();
+        let is_low = step.loss.zip(chance).is_some_and(|(loss, chance)| loss < 0.6 * chance);
+        let accuracy = step.layers.last().and_then(|layer| layer.value("accuracy"));
+        is_low && accuracy.is_some_and(|accuracy| accuracy.value > 0.6)
+    }
+
+    /// Do the model's own outputs tell classes apart: is its loss clearly below that of equal probabilities?
+    #[must_use]
+    pub fn reads_well(&self) -> bool {
+        self.now().loss.zip(self.chance()).is_some_and(|(loss, chance)| loss < 0.8 * chance)
+    }
+
+    /// Cross-entropy of equal probabilities, ln K, where there are classes.
+    #[must_use]
+    pub fn chance(&self) -> Option<f64> {
+        let probe = &self.run.header.probe;
+        (probe.has_labels && probe.classes > 1).then(|| (probe.classes as f64).ln())
     }
 
     /// A call of the latest step.
@@ -234,4 +255,35 @@ pub fn from_neighbours(values: &[f64]) -> Vec<f64> {
         values[i] - around.iter().sum::<f64>() / around.len().max(1) as f64
     };
     if n < 2 { vec![0.0; n] } else { (0..n).map(at).collect() }
+}
+
+/// The pattern of a path, numbers left out: `blocks.#.attn` of `blocks.3.attn`.
+#[must_use]
+pub fn pattern(path: &str) -> String {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = path.split('.').map(|part| if is_number(part) { "#" } else { part }).collect();
+    parts.join(".")
+}
+
+/// Places with the same key, in order; only groups of at least `fewest`.
+#[must_use]
+pub fn groups<K: Ord>(places: &[usize], fewest: usize, key: impl Fn(usize) -> K) -> Vec<Vec<usize>> {
+    let mut all = std::collections::BTreeMap::<K, Vec<usize>>::new();
+    places.iter().for_each(|&at| all.entry(key(at)).or_default().push(at));
+    all.into_values().filter(|group| group.len() >= fewest).collect()
+}
+
+/// The one value that stands apart from the others: its place and ln of its distance from their median, where the others lie within
+/// a factor `spread` of each other and it is further than a factor `apart` from their median. All values > 0.
+#[must_use]
+pub fn lone(values: &[f64], spread: f64, apart: f64) -> Option<(usize, f64)> {
+    let logs: Vec<f64> = values.iter().map(|value| value.max(1e-30).ln()).collect();
+    let middle = median(&logs)?;
+    let at =
+        (0..logs.len()).max_by(|&a, &b| (logs[a] - middle).abs().total_cmp(&(logs[b] - middle).abs()))?;
+    let others: Vec<f64> = (0..logs.len()).filter(|&other| other != at).map(|other| logs[other]).collect();
+    let (low, high) =
+        others.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
+    let distance = logs[at] - median(&others)?;
+    (others.len() >= 2 && high - low <= spread.ln() && distance.abs() > apart.ln()).then_some((at, distance))
 }

@@ -60,6 +60,9 @@ pub struct Module {
     /// Parameters of its own.
     #[serde(default)]
     pub parameters: u64,
+    /// Share of its inputs that it drops in training, where it is a dropout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop: Option<f64>,
     /// Why it was not read; `None` when it was, or when only its children matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

@@ -40,6 +40,13 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             continue;
         }
         let stage = &evidence.stages[at];
+        // A norm whose gain has gone to 0 kills what the layer before it said.
+        let norm = (stage.first + 1..=stage.last).find(|&call| {
+            let layer = evidence.layer(call);
+            let is_dead =
+                |call: usize| evidence.layer(call).value("dead").is_some_and(|dead| dead.value > MANY);
+            layer.kind.contains("norm") && is_dead(call) && !is_dead(call - 1)
+        });
         let load = evidence.loads()[at];
         let fall = match load {
             Some(load) if load.value < 0.0 => format!("; it undoes separation, load {}", short(load.value)),
@@ -54,7 +61,7 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             &PAGE,
             Said {
                 level: if share > 0.95 { Level::Blocks } else { Level::Costs },
-                at: stage.name.clone(),
+                at: norm.map_or(stage.name.clone(), |norm| evidence.layer(norm).title()),
                 position: Some(evidence.position(at)),
                 saw: format!(
                     "{} % of its {} units say the same to every input{fall}",
@@ -67,5 +74,36 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             },
         ));
     }
+    findings.extend(inside(evidence));
     Ok(findings)
+}
+
+/// Inside a branch: units behind an activation that are all dead; the layer before it is named.
+fn inside(evidence: &ModelEvidence) -> Option<Finding> {
+    let layers = &evidence.now().layers;
+    let dead = |at: usize| layers[at].value("dead").map_or(0.0, |dead| dead.value);
+    let is_activation = |at: usize| layers[at].weights.is_none() && !layers[at].kind.contains("drop");
+    let at = (1..layers.len()).find(|&at| {
+        layers[at].role == carnot_probe::call::Role::Inside
+            && is_activation(at)
+            && dead(at) > 0.95
+            && dead(at - 1) < MANY
+    })?;
+    let before = evidence.weighted.iter().copied().rfind(|&before| before < at)?;
+    Some(found(
+        &PAGE,
+        Said {
+            level: Level::Costs,
+            at: layers[before].title(),
+            position: Some(format!("before {}, inside a branch", layers[at].title())),
+            saw: format!(
+                "{} % of the {} units behind it say the same to every input",
+                short(100.0 * dead(at)),
+                layers[at].width
+            ),
+            because: "the branch adds nothing that depends on the input, and no gradient passes it".into(),
+            action: "initialise this layer again, with biases at 0, and lower its rate".into(),
+            safety: Some(Safety::Unsafe),
+        },
+    ))
 }

@@ -12,7 +12,7 @@ pub const CHECK: ModelCheck = ModelCheck { page: &PAGE, run };
 const PAGE: CheckPage = CheckPage {
     code: "W212",
     name: "duplicated-layer",
-    sees: "Two layers of different names hold the same weights bit by bit, or a layer passes its input on unchanged: likeness (CKA) to the \
+    sees: "Two layers of different names hold the same weights bit by bit, now or at the first reading, or a layer passes its input on unchanged: likeness (CKA) to the \
            call before above 0.999 and, where labels are there, no load beyond its error.",
     matters: "A copy that was pasted or loaded twice learns the same thing once: half of its parameters are spent on nothing. One that passes \
               its input on costs time and adds nothing.",
@@ -24,13 +24,31 @@ const PAGE: CheckPage = CheckPage {
 fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let layers = &evidence.now().layers;
     let digest = |at: usize| layers[at].weights.and_then(|weights| weights.digest);
+    // Two copies part with the first step of training: the first reading may still show them.
+    let first = &evidence.steps()[0].layers;
+    let digest_at_first = |at: usize| first[at].weights.and_then(|weights| weights.digest);
+    // Stacks that are made by copying one layer (as PyTorch's encoders) start alike on purpose; one pair alone does not.
+    let pairs = evidence.weighted.iter().enumerate();
+    let pairs = pairs.map(|(place, &b)| {
+        evidence.weighted[..place]
+            .iter()
+            .filter(|&&a| digest_at_first(a).is_some() && digest_at_first(a) == digest_at_first(b))
+            .count()
+    });
+    let is_one_pair = pairs.sum::<usize>() == 1;
+    let is_twin = |a: usize, b: usize| {
+        let same = |of: &dyn Fn(usize) -> Option<u64>| of(a).is_some() && of(a) == of(b);
+        let is_zero = layers[b].weights.is_some_and(|weights| weights.norm == 0.0)
+            || first[b].weights.is_some_and(|weights| weights.norm == 0.0);
+        !is_zero
+            && (same(&digest) && digest(a) != digest_at_first(a)
+                || is_one_pair && same(&digest_at_first)
+                || evidence.steps().len() == 1 && is_one_pair && same(&digest))
+    };
     let mut findings = Vec::new();
     for (place, &b) in evidence.weighted.iter().enumerate() {
         let twin = evidence.weighted[..place].iter().find(|&&a| {
-            layers[a].name != layers[b].name
-                && digest(a).is_some()
-                && digest(a) == digest(b)
-                && layers[a].width == layers[b].width
+            layers[a].name != layers[b].name && is_twin(a, b) && layers[a].width == layers[b].width
         });
         let Some(&a) = twin else { continue };
         findings.push(found(
@@ -39,7 +57,10 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
                 level: Level::Costs,
                 at: layers[b].title(),
                 position: None,
-                saw: format!("its weights are those of {}, bit by bit", layers[a].title()),
+                saw: match digest(a) == digest(b) {
+                    true => format!("its weights are those of {}, bit by bit", layers[a].title()),
+                    false => format!("it started with the weights of {}, bit by bit", layers[a].title()),
+                },
                 because: "a layer was copied or loaded twice; the same gradient would keep them alike only if they were tied".into(),
                 action: format!("remove it or initialise it anew; to share weights with {}, tie the parameter", layers[a].title()),
                 safety: Some(Safety::Unsafe),

@@ -13,7 +13,9 @@ const PAGE: CheckPage = CheckPage {
     code: "S113",
     name: "init-for-another-activation",
     sees: "In the untrained network the variance of a layer's weights × fan-in lies outside 0.6 to 1.6 times the critical C_W of the \
-           activation behind it, with no norm between them, and the signal shrinks or grows more than tenfold over the hidden layers.",
+           activation behind it, with no norm between them, and the signal, or the gradient on its way back, shrinks or grows more than tenfold over the \
+           hidden layers; or one layer alone is off by more than a factor of three. \
+           Less than a hundredfold in all, or in a network that has learned, is only noted.",
     matters: "Signals and gradients are multiplied by about C_W/critical a layer; the product over all layers decides how much of either \
               arrives. PyTorch's default, C_W = 1/3, is too small for every common activation.",
     remedy: "Initialise with the critical variance: 2/fan-in for ReLU, 1/fan-in for tanh and linear layers (carnot predict prints others; \
@@ -23,7 +25,9 @@ const PAGE: CheckPage = CheckPage {
     ignore: "A norm or a skip keeps the signal, or weights are scaled at run time.",
 };
 
-/// Critical C_W by kind of activation; GELU and SiLU as carnot_theory::criticality finds them (PDLT ch. 5).
+/// Critical C_W by kind of activation; GELU and SiLU as carnot_theory::criticality finds them (PDLT ch. 5). A sigmoid has slope 1/4 at 0
+/// and no critical point with a bias of mean 0: 16 is what keeps distances of small signals, and any network far below it merges them.
+/// ELU is near its value for unit signals; a leaky ReLU of slope 0.01 needs 1.9998.
 const CRITICAL: &[(&str, f64)] = &[
     ("relu", 2.0),
     ("tanh", 1.0),
@@ -33,6 +37,11 @@ const CRITICAL: &[(&str, f64)] = &[
     ("identity", 1.0),
     ("sin", 1.0),
     ("erf", std::f64::consts::FRAC_PI_4),
+    ("sigmoid", 16.0),
+    ("elu", 1.26),
+    ("softsign", 1.0),
+    ("leakyrelu", 2.0),
+    ("leaky_relu", 2.0),
 ];
 /// Outside this range of C_W/critical a layer is named.
 const RANGE: [f64; 2] = [0.6, 1.6];
@@ -62,6 +71,12 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         return Err("needs layers with weights, fan-in and a known activation, without norms".into());
     }
     let signal = evidence.behind_at(start, "kernel");
+    // A bounded activation holds the signal whatever the weights are: there the gradient tells.
+    let gradient = evidence.behind_at(start, "gradient");
+    let passed = match (gradient.first().copied().flatten(), gradient.last().copied().flatten()) {
+        (Some(first), Some(last)) if first > 0.0 && last > 0.0 => first / last,
+        _ => 1.0,
+    };
     let drift = match (signal.first().copied().flatten(), signal.last().copied().flatten()) {
         (Some(first), Some(last)) if first > 0.0 => last / first,
         _ => return Err("needs the signal of the first and the last hidden layer".into()),
@@ -69,13 +84,24 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     // One layer that differs from all others is named whatever the rest of the network makes of it.
     let is_alone = wrong.len() == 1 && evidence.stages.len() >= 4;
     let is_far = |scale: f64, critical: f64| !(0.3..=3.0).contains(&(scale / critical));
-    let matters = !(1.0 / DRIFT..=DRIFT).contains(&drift);
+    let has_drifted = |factor: f64, by: f64| !(1.0 / by..=by).contains(&factor);
+    let matters = has_drifted(drift, DRIFT) || has_drifted(passed, DRIFT);
     let Some(&(stage, kind, scale, critical)) = wrong.first() else { return Ok(vec![]) };
     if !(matters || (is_alone && is_far(scale, critical))) {
         return Ok(vec![]);
     }
     let names: Vec<String> = wrong.iter().map(|(stage, ..)| stage.name.clone()).collect();
-    let loss = if !(1e-4..=1e4).contains(&drift) { Level::Blocks } else { Level::Costs };
+    let has_by = |by: f64| has_drifted(drift, by) || has_drifted(passed, by);
+    // Few layers of a default that is too small train all the same: then it is worth knowing, and no more.
+    let has_learned = evidence.is_trained() && evidence.reads_well();
+    let is_one = is_alone && is_far(scale, critical);
+    let loss = match (has_by(1e4), has_learned) {
+        (true, false) => Level::Blocks,
+        (true, true) => Level::Costs,
+        (false, true) if !is_one => Level::Note,
+        (false, false) if !is_one && !has_by(1e2) => Level::Note,
+        _ => Level::Costs,
+    };
     Ok(vec![found(
         &PAGE,
         Said {
@@ -83,10 +109,11 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             at: stage.name.clone(),
             position: (wrong.len() > 1).then(|| span(&names)),
             saw: format!(
-                "C_W = {} before {kind}, whose critical value is {}; the signal is multiplied by {} over the hidden layers",
+                "C_W = {} before {kind}, whose critical value is {}; over the hidden layers the signal is multiplied by {}, the gradient on its way back by {}",
                 short(scale),
                 short(critical),
-                short(drift)
+                short(drift),
+                short(passed)
             ),
             because: format!(
                 "each such layer multiplies signal and squared gradient by about {}",

@@ -12,7 +12,7 @@ pub const CHECK: ModelCheck = ModelCheck { page: &PAGE, run };
 const PAGE: CheckPage = CheckPage {
     code: "W214",
     name: "layer-without-activation",
-    sees: "One hidden layer of a chain has no activation behind it, while all others have one, of one kind.",
+    sees: "One hidden layer of a chain has no activation behind it, or one of another kind, while all others have one, of one kind.",
     matters: "Two linear maps in a row are one linear map: the parameters of one of them buy nothing. It is usually harmless, and usually an \
               oversight.",
     remedy: "Put the activation back, or remove the layer.",
@@ -56,6 +56,9 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let mut known: Vec<&str> = kinds.iter().flatten().copied().collect();
     known.sort_unstable();
     known.dedup();
+    if let Some(finding) = other(evidence, &kinds) {
+        return Ok(vec![finding]);
+    }
     let [kind] = known.as_slice() else { return Err("needs one kind of activation, seen as modules".into()) };
     let bare: Vec<usize> = (0..kinds.len()).filter(|&at| kinds[at].is_none()).collect();
     // The last hidden layer may be a projection that is meant to be linear.
@@ -75,4 +78,25 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             safety: Some(Safety::Safe),
         },
     )])
+}
+
+/// One hidden layer with another activation than all others.
+fn other(evidence: &ModelEvidence, kinds: &[Option<&str>]) -> Option<Finding> {
+    let count = |kind: &str| kinds.iter().flatten().filter(|&&other| other == kind).count();
+    let at = kinds.iter().position(|kind| kind.is_some_and(|kind| count(kind) == 1))?;
+    let usual = kinds.iter().flatten().find(|&&kind| count(kind) + 1 == kinds.len())?;
+    (at + 1 < kinds.len()).then(|| {
+        found(
+            &PAGE,
+            Said {
+                level: Level::Note,
+                at: evidence.stages[at].name.clone(),
+                position: Some(evidence.position(at)),
+                saw: format!("{} behind it; the other {} hidden layers have {usual}", kinds[at].unwrap_or(""), kinds.len() - 1),
+                because: "it keeps or shrinks signals otherwise than its siblings, for which the initialisation was made".into(),
+                action: format!("put {usual} behind it, or initialise it for its own activation"),
+                safety: Some(Safety::Unsafe),
+            },
+        )
+    })
 }

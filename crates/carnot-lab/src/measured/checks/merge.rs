@@ -13,7 +13,8 @@ const PAGE: CheckPage = CheckPage {
     code: "S112",
     name: "inputs-merge-here",
     sees: "From some layer on the mean correlation of two different inputs of the probe exceeds 0.99, or all inputs give the same \
-           vector; and, where there are labels, their classes are no further apart there than with shuffled labels.",
+           vector; and, where there are labels, their classes are no further apart there than with shuffled labels. Or the correlation exceeds \
+           0.9999 and the model's own outputs do not tell classes apart.",
     matters: "What a layer cannot tell apart, no later layer can. The head then sees one vector for all inputs and learns the class \
               prior at best.",
     remedy: "Raise the variance of the weights up to this layer to its critical value (carnot predict prints it), add skips or norms, \
@@ -25,6 +26,8 @@ const PAGE: CheckPage = CheckPage {
 
 /// Mean correlation above which inputs count as merged.
 const MERGED: f64 = 0.99;
+/// Above it they count as merged although their classes may be apart, as long as the model does not tell them apart.
+const SAME: f64 = 0.9999;
 
 fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let layers = &evidence.now().layers;
@@ -32,7 +35,9 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         let layer = &layers[stage.last];
         let still = layer.reason("effective_rank").is_some_and(|why| why.starts_with("constant"));
         let close = layer.value("correlation").is_some_and(|c| c.value > MERGED);
-        (still || close) && evidence.separates(layer) != Some(true)
+        // Single precision keeps 1 − c down to about 1e-7, so classes can look apart where nothing of it can be learned.
+        let same = layer.value("correlation").is_some_and(|c| c.value > SAME) && !evidence.reads_well();
+        ((still || close) && evidence.separates(layer) != Some(true)) || same
     };
     let merged: Vec<bool> = evidence.stages.iter().map(is_merged).collect();
     if merged.is_empty() {

@@ -3,9 +3,13 @@
 //! To add one: write a file with a [`ModelCheck`] and its page, and add its row to [`TABLE`]. It then appears in every report on a
 //! recording, in `carnot explain` and in the book.
 
+pub mod attention;
+pub mod block_size;
 pub mod bottleneck;
+pub mod cut;
 pub mod dead;
 pub mod differs;
+pub mod drift;
 pub mod duplicated;
 pub mod gradient;
 pub mod idle;
@@ -20,7 +24,10 @@ pub mod overloaded;
 pub mod post_norm;
 pub mod rates;
 pub mod saturated;
+pub mod siblings;
+pub mod size;
 pub mod stream;
+pub mod training;
 pub mod undoes;
 
 use carnot_report::finding::{Finding, Level, Remedy, Safety};
@@ -46,22 +53,36 @@ pub const TABLE: &[ModelCheck] = &[
     dead::CHECK,
     saturated::CHECK,
     stream::CHECK,
+    size::WEIGHTS,
+    size::NORMS,
+    block_size::LOUD,
+    attention::CHECK,
+    training::INPUTS,
+    training::START,
+    size::SIGNALS,
     gradient::VANISHES,
     gradient::EXPLODES,
     not_finite::GRADIENTS,
     post_norm::CHECK,
+    cut::CHECK,
     bottleneck::CHECK,
     duplicated::CHECK,
     idle_blocks::CHECK,
     linear::CHECK,
+    block_size::SILENT,
+    siblings::CHECK,
     rates::STARVED,
     rates::OVERDRIVEN,
+    training::RATE,
     idle::CHECK,
     overloaded::CHECK,
     undoes::CHECK,
     noise::CHECK,
     differs::CHECK,
+    drift::CHECK,
     not_learned::CHECK,
+    training::RISES,
+    training::MISFIT,
 ];
 
 /// What `carnot explain` says about each check.

@@ -14,7 +14,8 @@ const PAGE: CheckPage = CheckPage {
     name: "noise-at-one-layer",
     sees: "Loads are high up to a layer and nearly zero behind it: the largest fall of the load from one layer to the next is more than 0.6 of \
            the mean load before it and 2.5 times the next largest fall, and the mean load behind is below a quarter of that before. Or: one \
-           hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more.",
+           hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more; or it \
+           drops half of its outputs (before the head: two thirds) and more than twice as many as any other layer.",
     matters: "Strong noise or dropout at one layer makes the layers before it do the separating, against the noise, and leaves nothing to those \
               behind.",
     remedy: "Lower the noise or the dropout at this layer, or spread it over all layers.",
@@ -24,8 +25,11 @@ const PAGE: CheckPage = CheckPage {
 };
 
 fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
-    if let Some(finding) = lone_noise(evidence) {
+    if let Some(finding) = lone_noise(evidence).or_else(|| strong_dropout(evidence)) {
         return Ok(vec![finding]);
+    }
+    if evidence.has_blocks {
+        return Err("loads of residual blocks fall off with depth in healthy networks too".into());
     }
     let loads = evidence.judged_loads()?;
     let n = loads.len();
@@ -61,6 +65,44 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             safety: Some(Safety::Safe),
         },
     )])
+}
+
+/// A dropout that drops more than twice as much as any other, as its module says.
+fn strong_dropout(evidence: &ModelEvidence) -> Option<Finding> {
+    let modules = &evidence.run.header.modules;
+    let drop = |at: usize| {
+        let module = modules.iter().find(|module| module.name == evidence.layer(at).name)?;
+        module.drop.filter(|&drop| drop > 0.0)
+    };
+    let mut all: Vec<(f64, usize)> =
+        (0..evidence.now().layers.len()).filter_map(|at| Some((drop(at)?, at))).collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let &(strongest, at) = all.first()?;
+    let next = all.get(1).map_or(0.0, |(drop, _)| *drop);
+    let place = evidence.stages.iter().position(|stage| (stage.first..=stage.last).contains(&at));
+    // Half of the units before the head is a common choice.
+    let is_last = place.is_none_or(|place| place + 1 == evidence.stages.len());
+    if strongest < 2.0 * next || strongest < if is_last { 0.65 } else { 0.5 } {
+        return None;
+    }
+    let name = place.map_or(evidence.layer(at).title(), |place| evidence.stages[place].name.clone());
+    Some(found(
+        &PAGE,
+        Said {
+            level: Level::Costs,
+            at: name,
+            position: place.map(|place| evidence.position(place)),
+            saw: format!(
+                "{} % of what it says is dropped in training; elsewhere at most {} %",
+                short(100.0 * strongest),
+                short(100.0 * next)
+            ),
+            because: "the layers before it do the work, against the noise, and leave little to those behind"
+                .into(),
+            action: "lower the dropout at this layer, or spread it over all layers".into(),
+            safety: Some(Safety::Safe),
+        },
+    ))
 }
 
 /// ln of the fall of the effective rank from which it counts: healthy networks without noise stayed below 0.20.

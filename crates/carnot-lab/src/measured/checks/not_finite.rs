@@ -38,16 +38,22 @@ const OF_GRADIENTS: CheckPage = CheckPage {
 };
 
 fn first(evidence: &ModelEvidence, page: &CheckPage, name: &str, what: &str) -> Result<Vec<Finding>, String> {
-    let layers = &evidence.now().layers;
-    let Some(at) = (0..layers.len()).find(|&at| share(evidence, at, name) > 0.0) else { return Ok(vec![]) };
+    // The first reading that shows it: afterwards all weights are lost, and with them the place.
+    let has = |step: &carnot_probe::reading::StepReading, at: usize| {
+        step.layers[at].value(name).is_some_and(|number| number.value > 0.0)
+    };
+    let n = evidence.now().layers.len();
+    let Some(step) = evidence.steps().iter().find(|step| (0..n).any(|at| has(step, at))) else {
+        return Ok(vec![]);
+    };
+    let layers = &step.layers;
+    let Some(at) = (0..n).find(|&at| has(step, at)) else { return Ok(vec![]) };
     if layers[at + 1..].iter().any(|layer| layer.value(name).is_some_and(|n| n.value == 0.0))
         && layers[at].kind.contains("mask")
     {
         return Ok(vec![]);
     }
-    let since =
-        evidence.steps().iter().find(|step| step.layers[at].value(name).is_some_and(|n| n.value > 0.0));
-    let since = since.map_or(String::new(), |step| format!(", first seen at step {}", step.step));
+    let since = format!(", first seen at step {}", step.step);
     let weights = layers[at].weights.filter(|weights| weights.non_finite > 0);
     let because = match weights {
         Some(weights) => {
@@ -55,13 +61,28 @@ fn first(evidence: &ModelEvidence, page: &CheckPage, name: &str, what: &str) -> 
         }
         None => "its inputs and weights are finite, so the layer itself leaves the range of numbers".into(),
     };
-    Ok(vec![one(
+    // Gradients that were not finite at an earlier step, behind finite outputs, are the cause: G213 names their place.
+    let is_finite = |step: &carnot_probe::reading::StepReading| {
+        step.layers.iter().all(|layer| layer.value("non_finite").is_none_or(|n| n.value == 0.0))
+    };
+    let came_back = evidence.steps().iter().any(|step| {
+        is_finite(step)
+            && step.layers.iter().any(|l| l.value("gradient_non_finite").is_some_and(|n| n.value > 0.0))
+    });
+    let mut finding = one(
         evidence,
         page,
         at,
-        &format!("{} % of its {what} are not finite{since}", short(100.0 * share(evidence, at, name))),
+        &format!(
+            "{} % of its {what} are not finite{since}",
+            short(100.0 * layers[at].value(name).map_or(0.0, |number| number.value))
+        ),
         because,
-    )])
+    );
+    if came_back {
+        finding.level = Level::Costs;
+    }
+    Ok(vec![finding])
 }
 
 fn last(evidence: &ModelEvidence, page: &CheckPage, name: &str) -> Result<Vec<Finding>, String> {
@@ -69,20 +90,26 @@ fn last(evidence: &ModelEvidence, page: &CheckPage, name: &str) -> Result<Vec<Fi
     if (0..n).all(|at| evidence.layer(at).value(name).is_none()) {
         return Err("needs gradients".into());
     }
-    let Some(at) = (0..n).rev().find(|&at| share(evidence, at, name) > 0.0) else { return Ok(vec![]) };
-    let saw =
-        format!("{} % of the gradient at its output is not finite", short(100.0 * share(evidence, at, name)));
-    let because = match share(evidence, at, "non_finite") > 0.0 {
+    // The first reading that shows it: one step later every weight before it is lost, and with it the place.
+    let at_step = |step: &carnot_probe::reading::StepReading, at: usize, name: &str| {
+        step.layers[at].value(name).map_or(0.0, |number| number.value)
+    };
+    let has_any =
+        |step: &&&carnot_probe::reading::StepReading| (0..n).any(|at| at_step(step, at, name) > 0.0);
+    let Some(step) = evidence.steps().iter().find(has_any) else { return Ok(vec![]) };
+    let Some(at) = (0..n).rev().find(|&at| at_step(step, at, name) > 0.0) else { return Ok(vec![]) };
+    let saw = format!(
+        "{} % of the gradient at its output is not finite, at step {}",
+        short(100.0 * at_step(step, at, name)),
+        step.step
+    );
+    let because = match at_step(step, at, "non_finite") > 0.0 {
         true => "its outputs are not finite either: see S111",
         false => {
             "its outputs are finite, so the backward pass leaves the range of numbers here or in the loss behind it"
         }
     };
     Ok(vec![one(evidence, page, at, &saw, because.into())])
-}
-
-fn share(evidence: &ModelEvidence, at: usize, name: &str) -> f64 {
-    evidence.layer(at).value(name).map_or(0.0, |number| number.value)
 }
 
 fn one(evidence: &ModelEvidence, page: &CheckPage, at: usize, saw: &str, because: String) -> Finding {

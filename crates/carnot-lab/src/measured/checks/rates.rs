@@ -29,7 +29,8 @@ const MORE: CheckPage = CheckPage {
     code: "R312",
     name: "overdriven-layer",
     sees: "The change of a layer's weights in a step, over their size, is more than 8 times that of its neighbours and of the median layer \
-           at most of the early recorded steps.",
+           at most of the early recorded steps; or it has grown threefold since the start, three times as much as the median layer and twice as much as \
+           any other.",
     matters: "The layer jumps instead of descending: it undoes what others learn, its weights grow, and its features change between steps.",
     remedy: "Lower its rate to that of its siblings; look for a group with another rate, or a weight that is much smaller than the others.",
     theory: "The stable rate of a layer is bounded by the curvature it sees (about 2/λ_max, Cohen et al., arXiv:2103.00065); a hundredfold rate \
@@ -41,6 +42,9 @@ const MORE: CheckPage = CheckPage {
 const BELOW: f64 = 15.0;
 /// Factor above its siblings: a hundredfold rate of Adam shows as 10 to 16, since the weight grows with it.
 const ABOVE: f64 = 8.0;
+
+/// ln |ΔW|/|W| of a layer that does not move: what is exactly 0 is written as 1e-30.
+const STILL: f64 = -60.0;
 
 /// ln |ΔW|/|W| of each weighted call: median over the chosen steps.
 fn typical(evidence: &ModelEvidence, is_early: bool) -> Result<Vec<f64>, String> {
@@ -77,46 +81,99 @@ fn apart(logs: &[f64]) -> Vec<f64> {
 fn starved(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let logs = typical(evidence, false)?;
     let distance = apart(&logs);
-    let is_starved = |at: usize| distance[at] < -BELOW.ln();
+    let moving: Vec<f64> = logs.iter().copied().filter(|&log| log > STILL).collect();
+    let (usual, n) = (median(&moving).map_or("nothing".into(), |log| short(log.exp())), logs.len());
     let mut findings = Vec::new();
-    for (at, &layer) in evidence.weighted.iter().enumerate().filter(|(at, _)| is_starved(*at)) {
-        let is_frozen = logs[at] < -60.0;
-        let gradient = evidence.layer(layer).value("gradient_to_weight").map(|ratio| ratio.value);
-        let because = match gradient {
-            Some(0.0) => "no gradient arrives at its weights".to_string(),
-            Some(ratio) => format!(
-                "a gradient arrives ({} of the weight), so the optimizer does not use it",
-                short(ratio)
-            ),
-            None => "its rate or its gradient is far below that of its siblings".to_string(),
-        };
-        let saw = match is_frozen {
-            true => format!("its weights do not move at all; the median layer moves {} a step", of(&logs)),
-            false => {
-                format!("its weights move {} a step, the median layer {}", short(logs[at].exp()), of(&logs))
+    // Layers that stand still beside each other are one finding: one parameter group was left out.
+    let is_still = |at: usize| logs[at] < STILL && !moving.is_empty();
+    let mut at = 0;
+    while at < n {
+        let end = (at..n).find(|&next| !is_still(next)).unwrap_or(n);
+        if end == at {
+            if distance[at] < -BELOW.ln() {
+                findings.push(little(evidence, &logs, at, &usual));
             }
-        };
-        findings.push(found(
-            &LESS,
-            Said {
-                level: Level::Costs,
-                at: evidence.layer(layer).title(),
-                position: Some(format!("layer {} of {} with weights", at + 1, evidence.weighted.len())),
-                saw,
-                because,
-                action: "give it the rate of its siblings; if nothing changes, it can be removed".into(),
-                safety: Some(Safety::Safe),
-            },
-        ));
+            at += 1;
+            continue;
+        }
+        findings.push(still(evidence, at, end, n, &usual));
+        at = end;
     }
     Ok(findings)
 }
 
+/// Layers `from..to` that do not move at all.
+fn still(evidence: &ModelEvidence, from: usize, to: usize, n: usize, usual: &str) -> Finding {
+    let layer = evidence.layer(evidence.weighted[from]);
+    let last = evidence.layer(evidence.weighted[to - 1]);
+    let many = to - from > 1;
+    let because = match layer.value("gradient_to_weight").map(|ratio| ratio.value) {
+        Some(0.0) => {
+            "no gradient arrives at its weights: the way back to them is cut, or a unit behind is dead"
+                .to_string()
+        }
+        Some(ratio) => {
+            format!(
+                "a gradient arrives ({} of the weight), so the optimizer was not given it, or its rate is 0",
+                short(ratio)
+            )
+        }
+        None => "its weights take no gradient: requires_grad is off".to_string(),
+    };
+    found(
+        &LESS,
+        Said {
+            level: Level::Costs,
+            at: layer.title(),
+            position: Some(match many {
+                true => format!("to {}: layers {} to {to} of {n} with weights", last.title(), from + 1),
+                false => format!("layer {to} of {n} with weights"),
+            }),
+            saw: match many {
+                true => format!("the weights of {} layers do not move at all; the median of the others moves {usual} a step", to - from),
+                false => format!("its weights do not move at all; the median of the others moves {usual} a step"),
+            },
+            because,
+            action: "give the optimizer its parameters, with the rate of its siblings; if nothing changes, it can be removed".into(),
+            safety: Some(Safety::Safe),
+        },
+    )
+}
+
+/// A layer that moves far less than its siblings.
+fn little(evidence: &ModelEvidence, logs: &[f64], at: usize, usual: &str) -> Finding {
+    let layer = evidence.layer(evidence.weighted[at]);
+    let because = match layer.value("gradient_to_weight").map(|ratio| ratio.value) {
+        Some(ratio) => format!(
+            "a gradient arrives ({} of the weight), so its rate is small, or its weights are large",
+            short(ratio)
+        ),
+        None => "its rate or its gradient is far below that of its siblings".to_string(),
+    };
+    found(
+        &LESS,
+        Said {
+            level: Level::Costs,
+            at: layer.title(),
+            position: Some(format!("layer {} of {} with weights", at + 1, logs.len())),
+            saw: format!("its weights move {} a step, the median layer {usual}", short(logs[at].exp())),
+            because,
+            action: "give it the rate of its siblings; if nothing changes, it can be removed".into(),
+            safety: Some(Safety::Safe),
+        },
+    )
+}
+
 fn overdriven(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let logs = typical(evidence, true)?;
-    let distance = apart(&logs);
+    // Beside layers that stand still every other one would be overdriven.
+    let moving: Vec<usize> = (0..logs.len()).filter(|&at| logs[at] > STILL).collect();
+    let distance = apart(&moving.iter().map(|&at| logs[at]).collect::<Vec<_>>());
     let mut findings = Vec::new();
-    for (at, &layer) in evidence.weighted.iter().enumerate().filter(|(at, _)| distance[*at] > ABOVE.ln()) {
+    let fast =
+        moving.iter().zip(&distance).filter(|(_, distance)| moving.len() >= 4 && **distance > ABOVE.ln());
+    for (&at, _) in fast {
+        let layer = evidence.weighted[at];
         findings.push(found(
             &MORE,
             Said {
@@ -134,7 +191,48 @@ fn overdriven(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             },
         ));
     }
+    if findings.is_empty() {
+        findings.extend(grown(evidence));
+    }
     Ok(findings)
+}
+
+/// Growth from which a weight was overdriven, itself and against the others.
+const GROWTH: f64 = 3.0;
+
+/// In front of a norm an overdriven weight grows until its ratio is that of the others: then its growth tells.
+fn grown(evidence: &ModelEvidence) -> Option<Finding> {
+    let start = evidence.start().filter(|start| start.step < evidence.now().step)?;
+    let norm = |step: &carnot_probe::reading::StepReading, at: usize| {
+        step.layers[at].weights.map(|w| w.norm).filter(|&n| n > 0.0)
+    };
+    let growth: Option<Vec<f64>> =
+        evidence.weighted.iter().map(|&at| Some(norm(evidence.now(), at)? / norm(start, at)?)).collect();
+    let growth = growth.filter(|growth| growth.len() >= 4)?;
+    let usual = median(&growth)?;
+    let at = (0..growth.len()).max_by(|&a, &b| growth[a].total_cmp(&growth[b]))?;
+    let next = (0..growth.len()).filter(|&b| b != at).map(|b| growth[b]).fold(0.0, f64::max);
+    if growth[at] < GROWTH * usual || growth[at] < GROWTH || growth[at] < 2.0 * next {
+        return None;
+    }
+    let layer = evidence.layer(evidence.weighted[at]);
+    Some(found(
+        &MORE,
+        Said {
+            level: Level::Costs,
+            at: layer.title(),
+            position: Some(format!("layer {} of {} with weights", at + 1, growth.len())),
+            saw: format!(
+                "its weights grew × {} since the start, the median layer × {}",
+                short(growth[at]),
+                short(usual)
+            ),
+            because: "its rate is far above that of its siblings, or its weights started far too small"
+                .into(),
+            action: "lower its rate to that of its siblings".into(),
+            safety: Some(Safety::Safe),
+        },
+    ))
 }
 
 fn of(logs: &[f64]) -> String {

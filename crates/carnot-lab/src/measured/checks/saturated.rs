@@ -25,7 +25,8 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         return Err("no bounded activations".into());
     }
     let mut findings = Vec::new();
-    for layer in layers {
+    for (at, layer) in layers.iter().enumerate() {
+        let before = evidence.weighted.iter().copied().rfind(|&before| before < at);
         let Some(share) = layer.value("saturated").filter(|share| share.value > 0.5) else { continue };
         let scale = layer
             .value("kernel")
@@ -34,10 +35,10 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             &PAGE,
             Said {
                 level: if share.value > 0.9 { Level::Blocks } else { Level::Costs },
-                at: layer.title(),
-                position: None,
+                at: before.map_or(layer.title(), |before| layers[before].title()),
+                position: before.map(|_| format!("before {}", layer.title())),
                 saw: format!(
-                    "{} % of its outputs are at an end of {}{scale}",
+                    "{} % of the outputs behind it are at an end of {}{scale}",
                     short(100.0 * share.value),
                     layer.kind
                 ),
