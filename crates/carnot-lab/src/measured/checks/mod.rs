@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod block_size;
 pub mod bottleneck;
+pub mod conflict;
 pub mod cut;
 pub mod dead;
 pub mod differs;
@@ -50,6 +51,7 @@ pub const TABLE: &[ModelCheck] = &[
     not_finite::FEATURES,
     merge::CHECK,
     init::CHECK,
+    size::SIGNALS,
     dead::CHECK,
     saturated::CHECK,
     stream::CHECK,
@@ -59,7 +61,6 @@ pub const TABLE: &[ModelCheck] = &[
     attention::CHECK,
     training::INPUTS,
     training::START,
-    size::SIGNALS,
     gradient::VANISHES,
     gradient::EXPLODES,
     not_finite::GRADIENTS,
@@ -83,6 +84,7 @@ pub const TABLE: &[ModelCheck] = &[
     not_learned::CHECK,
     training::RISES,
     training::MISFIT,
+    conflict::CHECK,
 ];
 
 /// What `carnot explain` says about each check.

@@ -13,8 +13,8 @@ const PAGE: CheckPage = CheckPage {
     code: "L304",
     name: "noise-at-one-layer",
     sees: "Loads are high up to a layer and nearly zero behind it: the largest fall of the load from one layer to the next is more than 0.6 of \
-           the mean load before it and 2.5 times the next largest fall, and the mean load behind is below a quarter of that before. Or: one \
-           hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more; or it \
+           the mean load before it and 2.5 times the next largest fall, and the mean load behind is below a quarter of that before. Or: the load \
+           rises up to a layer and falls behind it by a third of it or more, at once, three times the next largest fall. Or: one hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more; or it \
            drops half of its outputs (before the head: two thirds) and more than twice as many as any other layer.",
     matters: "Strong noise or dropout at one layer makes the layers before it do the separating, against the noise, and leaves nothing to those \
               behind.",
@@ -40,8 +40,8 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         (0..n - 1).map(|at| (loads[at].value - loads[at + 1].value, at)).collect();
     falls.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (fall, at) = falls[0];
-    // The first layers of a healthy curve may fall steeply too: a step needs layers on both sides.
-    if at == 0 || at + 2 >= n {
+    // The first layers of a healthy curve may fall steeply too.
+    if at == 0 {
         return Ok(vec![]);
     }
     let mean = |part: &[carnot_probe::reading::Number]| {
@@ -50,7 +50,13 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let (before, behind) = (mean(&loads[..=at]), mean(&loads[at + 1..]));
     let error = loads[at].error.unwrap_or(0.0).hypot(loads[at + 1].error.unwrap_or(0.0));
     let next = falls[1].0.max(0.0);
-    if !(fall > 0.6 * before && fall > 2.5 * next && behind < 0.25 * before && fall > 4.0 * error) {
+    let is_step = at + 2 < n && fall > 0.6 * before && fall > 2.5 * next && behind < 0.25 * before;
+    // A peak from which the load falls at once: what follows the noise has less to do than what leads to it.
+    let is_peak = loads[at].value > PEAK * loads[at - 1].value
+        && fall > DROP * loads[at].value
+        && fall > 3.0 * next
+        && loads[at + 1].value > 0.0;
+    if !((is_step || is_peak) && fall > 4.0 * error) {
         return Ok(vec![]);
     }
     Ok(vec![found(
@@ -66,6 +72,11 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         },
     )])
 }
+
+/// A layer is a peak of the load when it carries so many times what the one before it does, …
+const PEAK: f64 = 1.1;
+/// … and the next one carries less by this share of it.
+const DROP: f64 = 0.35;
 
 /// A dropout that drops more than twice as much as any other, as its module says.
 fn strong_dropout(evidence: &ModelEvidence) -> Option<Finding> {

@@ -28,8 +28,8 @@ const PAGE: CheckPage = CheckPage {
 const OF_GRADIENTS: CheckPage = CheckPage {
     code: "G213",
     name: "gradients-not-finite",
-    sees: "The gradient of the loss at a layer holds NaN or infinite numbers. The layer nearest to the output is named, since the \
-           gradient passes it first.",
+    sees: "The gradient of the loss holds NaN or infinite numbers while all outputs are finite. The layer nearest to the output that hands such \
+           a gradient back is named, at the first reading that shows it.",
     matters: "The next step writes them into the weights, and nothing recovers from that.",
     remedy: "Clip the gradient, lower the rate or the loss scale of half precision, and guard square roots and logarithms at 0: their \
              slope is infinite there.",
@@ -98,18 +98,21 @@ fn last(evidence: &ModelEvidence, page: &CheckPage, name: &str) -> Result<Vec<Fi
         |step: &&&carnot_probe::reading::StepReading| (0..n).any(|at| at_step(step, at, name) > 0.0);
     let Some(step) = evidence.steps().iter().find(has_any) else { return Ok(vec![]) };
     let Some(at) = (0..n).rev().find(|&at| at_step(step, at, name) > 0.0) else { return Ok(vec![]) };
-    let saw = format!(
-        "{} % of the gradient at its output is not finite, at step {}",
-        short(100.0 * at_step(step, at, name)),
-        step.step
-    );
-    let because = match at_step(step, at, "non_finite") > 0.0 {
-        true => "its outputs are not finite either: see S111",
-        false => {
-            "its outputs are finite, so the backward pass leaves the range of numbers here or in the loss behind it"
-        }
+    // Behind features that are not finite every gradient is lost too: S111 names their place.
+    if (0..n).any(|at| at_step(step, at, "non_finite") > 0.0) {
+        return Ok(vec![]);
+    }
+    let share = short(100.0 * at_step(step, at, name));
+    // The gradient behind the next call was finite, so it is that one through which it does not pass.
+    let (through, because) = match at + 1 < n {
+        true => (
+            at + 1,
+            "its outputs are finite, but its slope is not: a root, a logarithm or a division at 0, or an overflow",
+        ),
+        false => (at, "the outputs are finite, but the slope of the loss is not"),
     };
-    Ok(vec![one(evidence, page, at, &saw, because.into())])
+    let saw = format!("{share} % of the gradient that it hands back is not finite, at step {}", step.step);
+    Ok(vec![one(evidence, page, through, &saw, because.into())])
 }
 
 fn one(evidence: &ModelEvidence, page: &CheckPage, at: usize, saw: &str, because: String) -> Finding {

@@ -13,7 +13,7 @@ const PAGE: CheckPage = CheckPage {
     code: "L302",
     name: "overloaded-layer",
     sees: "A hidden layer that is neither the first nor the last carries at least three times the mean load and three times that of each \
-           neighbour, beyond four standard errors of the differences.",
+           neighbour, beyond four standard errors of the differences. Residual blocks differ that much in healthy networks: there it is only noted.",
     matters: "One layer does the separating and its neighbours follow it. It learns too fast for its siblings, or they are held back.",
     remedy: "Lower its rate, or look why the layers around it do not learn.",
     theory: "A single spike of the load is the picture of a layer that learns too fast (spring-block theory, section 8); stress = load/mean − 1.",
@@ -35,7 +35,7 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
         findings.push(found(
             &PAGE,
             Said {
-                level: Level::Costs,
+                level: if evidence.has_blocks { Level::Note } else { Level::Costs },
                 at: evidence.stages[at].name.clone(),
                 position: Some(evidence.position(at)),
                 saw: format!(

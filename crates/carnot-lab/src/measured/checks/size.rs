@@ -43,7 +43,7 @@ const OF_NORMS: CheckPage = CheckPage {
 const OF_SIGNALS: CheckPage = CheckPage {
     code: "S124",
     name: "signal-jumps",
-    sees: "In a chain of five hidden layers or more the mean square of the signal changes across one layer by a factor that is more than 30 times \
+    sees: "In a chain of five hidden layers or more without norms the mean square of the signal changes across one layer by a factor that is more than 30 times \
            larger or smaller than across every other, while the others agree within a factor of 10.",
     matters: "Everything behind the jump works at a scale that it was not made for; a signal that is all bias no longer depends on the input.",
     remedy: "Look at the layer's weights and biases: a bias that is not near 0, a second initialisation, a factor in its forward.",
@@ -52,8 +52,9 @@ const OF_SIGNALS: CheckPage = CheckPage {
 };
 
 fn signals(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
-    if evidence.has_blocks || evidence.stages.len() < 5 {
-        return Err("needs a chain of five hidden layers".into());
+    let has_norms = evidence.now().layers.iter().any(|layer| layer.kind.contains("norm"));
+    if evidence.has_blocks || has_norms || evidence.stages.len() < 5 {
+        return Err("needs a chain of five hidden layers without norms".into());
     }
     for step in [evidence.start(), Some(evidence.now())].into_iter().flatten() {
         let kernel =
@@ -120,17 +121,25 @@ fn other_size(step: &StepReading, group: &[usize], spread: f64, apart: f64) -> O
             level: Level::Costs,
             at: layer.title(),
             position: Some(format!("one of {} layers alike", group.len())),
-            saw: format!(
-                "weight variance × fan-in {}, its siblings' {}: × {}",
-                short(scales[place]),
-                short(median(&others)?),
-                short(distance.exp())
-            ),
+            saw: match scales[place] > 0.0 {
+                true => format!(
+                    "weight variance × fan-in {}, its siblings' {}: × {}",
+                    short(scales[place]),
+                    short(median(&others)?),
+                    short(distance.exp())
+                ),
+                false => {
+                    format!("all weights 0; its siblings' variance × fan-in {}", short(median(&others)?))
+                }
+            },
             because: "it was initialised differently, scaled, or loaded from elsewhere".into(),
-            action: format!(
-                "initialise it as its siblings are, or divide its weights by {}",
-                short((distance / 2.0).exp())
-            ),
+            action: match scales[place] > 0.0 {
+                true => format!(
+                    "initialise it as its siblings are, or divide its weights by {}",
+                    short((distance / 2.0).exp())
+                ),
+                false => "initialise it as its siblings are".into(),
+            },
             safety: Some(Safety::Unsafe),
         },
     ))
