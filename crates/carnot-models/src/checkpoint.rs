@@ -55,7 +55,7 @@ impl Tensor {
     /// Number of values; no reader makes a tensor whose values no machine counts.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.shape.iter().product()
+        count(&self.shape)
     }
 }
 
@@ -231,13 +231,17 @@ fn decode(source: &Source, place: &Place, element: Element) -> Result<Vec<f32>, 
     Ok(values)
 }
 
+/// Number of values of a shape. A side of zero first: what the others would make together no reader has looked at.
+fn count(shape: &[usize]) -> usize {
+    if shape.contains(&0) { 0 } else { shape.iter().product() }
+}
+
 /// Numbers in the order of `shape`; the reader has held shape and strides against the number of values stored.
 fn in_order(stored: &[f32], shape: &[usize], strides: &[usize]) -> Vec<f32> {
-    let count: usize = shape.iter().product();
-    let mut values = Vec::with_capacity(count);
+    let mut values = Vec::with_capacity(stored.len());
     let mut index = vec![0; shape.len()];
     let mut at = 0;
-    for _ in 0..count {
+    for _ in 0..count(shape) {
         values.push(stored[at]);
         for axis in (0..shape.len()).rev() {
             index[axis] += 1;

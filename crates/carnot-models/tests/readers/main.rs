@@ -93,6 +93,8 @@ fn types_and_metadata_of_gguf() {
     assert_eq!(values(&checkpoint, "k"), [0.0; 256]);
     assert_eq!(checkpoint.metadata["general.architecture"], "llama");
     assert!(!checkpoint.metadata.contains_key("tokenizer.ggml.tokens"), "long lists are left out");
+    let empty = read(gguf(&[("e", &[0, 1 << 40, 1 << 40], 0, vec![])]), "b.gguf").unwrap();
+    assert_eq!((empty.tensors[0].count(), values(&empty, "e").len()), (0, 0));
     // A type that no reader knows is there by name, and refuses its numbers alone.
     let unknown = checkpoint.find("i").unwrap();
     assert_eq!(unknown.element, Err("IQ2_XXS".into()));
