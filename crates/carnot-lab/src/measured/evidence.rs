@@ -95,6 +95,18 @@ impl<'a> ModelEvidence<'a> {
         is_low && accuracy.is_some_and(|accuracy| accuracy.value > 0.6)
     }
 
+    /// Batch norms that have seen no data normalise nothing in eval mode, in which models are read.
+    ///
+    /// # Errors
+    /// The reason, for an untrained network with batch norms.
+    pub fn normalises(&self) -> Result<(), String> {
+        let has_batch_norm = self.now().layers.iter().any(|layer| layer.kind.contains("batchnorm"));
+        match !self.is_trained() && has_batch_norm {
+            true => Err("batch norms have seen no data yet: read in eval mode they do not normalise".into()),
+            false => Ok(()),
+        }
+    }
+
     /// Do the model's own outputs tell classes apart: is its loss clearly below that of equal probabilities?
     #[must_use]
     pub fn reads_well(&self) -> bool {

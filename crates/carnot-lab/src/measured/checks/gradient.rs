@@ -42,6 +42,7 @@ const FAR: f64 = 1e3;
 const STEP: f64 = 30.0;
 
 fn run(evidence: &ModelEvidence, page: &CheckPage, explodes: bool) -> Result<Vec<Finding>, String> {
+    evidence.normalises()?;
     let gradient: Option<Vec<f64>> = evidence.behind("gradient").into_iter().collect();
     let gradient = gradient.ok_or("needs the gradient at every hidden layer")?;
     let n = gradient.len();

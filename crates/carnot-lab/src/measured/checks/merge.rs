@@ -30,6 +30,7 @@ const MERGED: f64 = 0.99;
 const SAME: f64 = 0.9999;
 
 fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
+    evidence.normalises()?;
     let layers = &evidence.now().layers;
     let is_merged = |stage: &super::super::evidence::Stage| {
         let layer = &layers[stage.last];

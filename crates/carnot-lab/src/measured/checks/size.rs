@@ -146,6 +146,7 @@ fn other_size(step: &StepReading, group: &[usize], spread: f64, apart: f64) -> O
 }
 
 fn norms(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
+    evidence.normalises()?;
     let now = evidence.now();
     let is_norm =
         |at: &usize| now.layers[*at].kind.contains("norm") && now.layers[*at].value("kernel").is_some();
