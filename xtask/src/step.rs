@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+/// Heavy trees that are off by default and on wherever everything is tested. The same in every command: features unify, and
+/// another set of them builds the shared crates again.
+pub const FEATURES: [&str; 2] = ["--features", "carnot/onnx"];
+
 /// How a step ended.
 enum End {
     Passed { seconds: f64 },

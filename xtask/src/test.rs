@@ -2,18 +2,18 @@
 
 use crate::browser;
 use crate::python;
-use crate::step::{Steps, answers, cargo};
+use crate::step::{FEATURES, Steps, answers, cargo};
 
 /// All of them.
 pub fn all(steps: &mut Steps) {
     if answers(&mut cargo(&["nextest", "--version"])) {
-        steps.run("tests", &mut cargo(&["nextest", "run", "--release", "--workspace", "--no-fail-fast"]));
-        steps.run("documentation examples", &mut cargo(&["test", "--release", "--workspace", "--doc"]));
+        let nextest = ["nextest", "run", "--release", "--workspace", "--no-fail-fast"];
+        steps.run("tests", cargo(&nextest).args(FEATURES));
+        let doc = ["test", "--release", "--workspace", "--doc"];
+        steps.run("documentation examples", cargo(&doc).args(FEATURES));
     } else {
-        steps.run(
-            "tests and documentation examples",
-            &mut cargo(&["test", "--release", "--workspace", "--no-fail-fast"]),
-        );
+        let test = ["test", "--release", "--workspace", "--no-fail-fast"];
+        steps.run("tests and documentation examples", cargo(&test).args(FEATURES));
     }
     browser::all(steps);
     // Last: the wheel asks for other features of shared crates than the workspace does.

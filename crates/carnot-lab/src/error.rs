@@ -38,6 +38,15 @@ pub enum LabError {
     /// A recording of a real model that cannot be read.
     #[error(transparent)]
     Recording(#[from] carnot_probe::error::ProbeError),
+    /// An ONNX model that cannot be read or run.
+    #[error(transparent)]
+    Onnx(#[from] carnot_onnx::error::OnnxError),
+    /// An ONNX model, and this program was built without the runtime.
+    #[error("this carnot was built without the runtime that {} needs", path.display())]
+    NoRuntime {
+        /// The model.
+        path: PathBuf,
+    },
     /// A word that is no command.
     #[error("there is no command `{word}`")]
     UnknownVerb {

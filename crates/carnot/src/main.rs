@@ -10,6 +10,7 @@
 //! | [`usage`] | a wrong command line as problem, cause and remedy |
 //! | [`ask`] | one experiment: settings → run → report |
 //! | [`recorded`] | `check` of a file that a real model left: a recording |
+//! | [`onnx`] | `check` of an ONNX model |
 //! | [`results`] | `runs`, `show`, `resume` |
 //! | [`words`] | `new`, `explain`, `schema`, `completions` |
 //! | [`progress`] | a bar on a terminal, one line a minute elsewhere |
@@ -21,6 +22,7 @@ mod ask;
 mod cli;
 mod globals;
 mod layers;
+mod onnx;
 mod output;
 mod overview;
 mod progress;
@@ -86,6 +88,7 @@ fn dispatch(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<
         Some(("schema", of)) => words::schema(text(of, "verb").as_deref(), output)?,
         Some(("completions", of)) => words::completions(of, output),
         Some(("work", of)) => ask::work(&text(of, "job").unwrap_or_default(), output)?,
+        Some(("check", of)) if onnx::is_one(of) => return onnx::check(of, globals, output),
         Some(("check", of)) if recorded::is_one(of) => return recorded::check(of, globals, output),
         Some((word, of)) => return ask::ask(experiments::verb(word)?, of, globals, output),
     }

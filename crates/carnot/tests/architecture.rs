@@ -19,9 +19,10 @@ const LEVELS: &[(&str, u8)] = &[
     ("carnot-sim", 2),
     ("carnot-probe", 2),
     ("carnot-models", 2),
-    ("carnot-lab", 3),
-    ("carnot", 4),
-    ("carnot-py", 4),
+    ("carnot-onnx", 3),
+    ("carnot-lab", 4),
+    ("carnot", 5),
+    ("carnot-py", 5),
 ];
 
 /// Crates of the workspace that are tools, not parts.
@@ -45,6 +46,8 @@ const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-net/src/dataset/", "data sets are read from files"),
     ("crates/carnot-models/src/files/source.rs", "weights of trained models are files"),
     ("crates/carnot-models/src/checkpoint.rs", "which file of a model's folder holds its weights"),
+    ("crates/carnot-onnx/src/file.rs", "models are files"),
+    ("crates/carnot-onnx/src/arrays.rs", "batches are files, read a chunk at a time"),
     ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
     ("crates/carnot-probe/src/recording/", "recordings are files"),
     ("crates/carnot-lab/src/store/", "runs are files"),

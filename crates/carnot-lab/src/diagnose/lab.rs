@@ -128,6 +128,16 @@ impl Explain for LabError {
             LabError::Activation(error) => error.explain(),
             LabError::Data(error) => error.explain(),
             LabError::Model(error) => error.explain(),
+            LabError::Onnx(error) => error.explain(),
+            LabError::NoRuntime { .. } => at(
+                flag("NETWORK"),
+                told(
+                    "onnx/not-built",
+                    self.to_string(),
+                    "running ONNX models takes a large library, which is not built by default",
+                    "cargo install --path crates/carnot --features onnx",
+                ),
+            ),
             LabError::DataShape { data, sample, network } => told(
                 "data/shape",
                 problem,

@@ -11,6 +11,7 @@ mod kernel;
 mod lab;
 mod model;
 mod network;
+mod onnx;
 mod probe;
 mod sim;
 mod theory;

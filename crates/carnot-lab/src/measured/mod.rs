@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`evidence`] | the calls of a recording as stages, with what several checks ask for |
 //! | [`checks`] | the table of checks on measured models: one file and one row each |
+//! | [`onnx`] | an ONNX model in the place of a recording |
 //! | [`columns`] | readings → columns of the report, each with its healthy range |
 //! | [`write`] | everything → report |
 //!
@@ -13,6 +14,7 @@
 pub mod checks;
 pub mod columns;
 pub mod evidence;
+pub mod onnx;
 pub mod write;
 
 use std::path::Path;

@@ -51,6 +51,9 @@ pub fn report(run: &Recording, reference: Option<&Recording>, command: &str) -> 
 
 fn subject(run: &Recording) -> String {
     let model = if run.header.model.is_empty() { "model" } else { &run.header.model };
+    if run.header.is_snapshot {
+        return model.into();
+    }
     match (run.steps.first(), run.steps.last()) {
         (Some(first), Some(last)) if first.step != last.step => {
             format!("{model}, steps {} to {}, {} read", first.step, last.step, run.steps.len())

@@ -12,6 +12,15 @@ pub fn beside(path: &Path) -> PathBuf {
     path.with_extension("html")
 }
 
+/// Where the page of a model goes that may lie in a folder of somebody else: among the runs, which is made if need be.
+///
+/// # Errors
+/// [`LabError::Store`] when the folder cannot be made.
+pub fn among(runs: &Path, model: &Path) -> Result<PathBuf, LabError> {
+    fs::create_dir_all(runs).map_err(|error| failed("create", runs, error))?;
+    Ok(runs.join(model.file_name().unwrap_or_default()).with_extension("html"))
+}
+
 /// Writes a page, whole or not at all.
 ///
 /// # Errors

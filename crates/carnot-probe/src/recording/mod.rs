@@ -42,6 +42,9 @@ pub struct Header {
     /// Is the first recorded step the untrained network? Then it is the reference of all later ones.
     #[serde(default)]
     pub starts_untrained: bool,
+    /// Is it one reading of a model as it is, whose training was not seen?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_snapshot: bool,
     /// Optimizer of the training, where known: `adamw`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<String>,

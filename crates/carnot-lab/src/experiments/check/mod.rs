@@ -39,7 +39,7 @@ use tries::{Copy, Tries, Try, attempt, plateau};
 /// as it is and one with the remedy, on the same batches.
 ///
 /// A file or folder of a trained model (safetensors, GGUF, PyTorch, NPZ, Hugging Face) is read in its place: what its
-/// weights alone show, matrix by matrix.
+/// weights alone show, matrix by matrix. An ONNX model is run on --batch and read layer by layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CheckSpec {
@@ -61,7 +61,7 @@ pub struct CheckSpec {
     pub optimizer: String,
     /// Learning rate of these trainings. Default: three rates, of which the best counts.
     pub rate: Option<f64>,
-    /// Samples per step of these trainings.
+    /// Samples per step of these trainings; of an ONNX model the file of inputs, NPZ or NPY, or a data set.
     pub batch: usize,
     /// Seed of weights, probe and batches.
     pub seed: u64,
