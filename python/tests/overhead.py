@@ -1,10 +1,16 @@
-"""What the watch costs: paired runs of one training, with and without, in turns. ``python overhead.py`` prints the ratio."""
+"""What the watch costs: two trainings in turns, step by step, one of them watched.
+
+``python overhead.py [model] [steps] [budget]`` prints the ratio of their times with its standard error. Making the watch, its hook
+in every pass and its readings are part of the time; a report that is asked for afterwards is not, and is told apart.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import models
@@ -15,45 +21,84 @@ from torch import nn
 
 import carnot
 
-
-def seconds(model: nn.Module, data: Any, steps: int, watched: bool, budget: float) -> tuple[float, int]:
-    """Time of a training, and how many readings it had; making the watch is part of the time."""
-    x, y = data
-    optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    start = time.process_time()
-    watch = carnot.watch(model, (x[:200], y[:200]), budget=budget, path=False) if watched else None
-    for at in range(steps):
-        rows = torch.arange(at * 64, at * 64 + 256) % len(x)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
-        optimizer.step()
-    spent = time.process_time() - start
-    if watch is None:
-        return spent, 0
-    n = len(watch.steps)
-    watch.close()
-    return spent, n
+#: Name → model, rows of a training batch, rows of the probe.
+MODELS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
+    "mlp": (lambda: models.mlp(8, 512), 256, 200),
+    "small-mlp": (lambda: models.mlp(3, 64), 64, 200),
+    "cnn": (models.Cnn, 128, 200),
+    "transformer": (models.Transformer, 128, 200),
+}
 
 
-def measured(pairs: int, steps: int, budget: float = 0.01) -> tuple[float, float, float]:
-    """Mean and standard error of ln(time with / time without), and readings a run."""
+@dataclass
+class Pair:
+    """Two trainings of one model, seconds of the processor for each step; step 0 of the watched one holds the making of the watch."""
+
+    plain: list[float]
+    watched: list[float]
+    #: Of the watched one, steps with a reading in them.
+    read: list[int]
+    cost: dict[str, float]
+
+    def ratio(self) -> tuple[float, float]:
+        """Time with over time without, and its standard error from the steps without a reading."""
+        whole = sum(self.plain)
+        quiet = [w - p for at, (w, p) in enumerate(zip(self.watched, self.plain)) if at > 0 and at not in self.read]
+        return sum(self.watched) / whole, float(np.std(quiet, ddof=1)) * math.sqrt(len(quiet)) / whole
+
+    def of_readings(self) -> float:
+        """The share that making the watch and its readings are: what the steps with them took beyond a median step."""
+        usual = float(np.median(self.plain))
+        beyond = [self.watched[at] - usual for at in {0, *self.read}]
+        return sum(beyond) / sum(self.plain)
+
+
+def pair(name: str, steps: int, budget: float = 0.01) -> Pair:
+    """Trains both for so many steps, in turns."""
     torch.set_num_threads(1)
-    data = tuple(torch.from_numpy(part) for part in digits())
-    logs, readings = [], []
-    for pair in range(pairs + 1):
-        both = {}
-        # In turns, so that a drift of the machine falls on both.
-        for watched in (False, True) if pair % 2 else (True, False):
-            torch.manual_seed(pair)
-            both[watched], n = seconds(models.mlp(8, 512), data, steps, watched, budget)
-            readings.append(n)
-        if pair:
-            logs.append(math.log(both[True] / both[False]))
-    mean = float(np.mean(logs))
-    return mean, float(np.std(logs, ddof=1) / math.sqrt(len(logs))), sum(readings[2:]) / pairs
+    make, batch, probe = MODELS[name]
+    x, y = (torch.from_numpy(part) for part in digits())
+    torch.manual_seed(0)
+    both = [make(), make()]
+    optimizers = [torch.optim.SGD(model.parameters(), 0.01) for model in both]
+
+    def step(which: int, at: int) -> float:
+        start = time.process_time()
+        rows = torch.arange(at * 64, at * 64 + batch) % len(x)
+        optimizers[which].zero_grad()
+        nn.functional.cross_entropy(both[which](x[rows]), y[rows]).backward()
+        optimizers[which].step()
+        return time.process_time() - start
+
+    for at in range(5):
+        step(0, at), step(1, at)
+    # What is loaded once for every watch of a process is not a part of one training.
+    carnot.watch(make(), (x[:20], y[:20]), path=False).close()
+    start = time.process_time()
+    # The clock of the watch sees both trainings: half the share of both is the whole share of its own.
+    watch = carnot.watch(both[1], (x[:probe], y[:probe]), budget=budget / 2, path=False)
+    making = time.process_time() - start
+    found, read = Pair([], [], [], {}), 0
+    for at in range(steps):
+        # Each goes first in every other turn.
+        for which in (0, 1) if at % 2 else (1, 0):
+            (found.watched if which else found.plain).append(step(which, at))
+        if watch._readings > read:
+            read = watch._readings
+            found.read.append(at)
+    found.watched[0] += making
+    found.cost = watch.cost
+    watch.report()
+    found.cost["asked"] = watch.cost["asked"]
+    watch.close()
+    return found
 
 
 if __name__ == "__main__":
-    pairs, steps = (int(word) for word in sys.argv[1:3]) if len(sys.argv) > 2 else (4, 3000)
-    mean, error, readings = measured(pairs, steps)
-    print(f"time with / without = {math.exp(mean):.4f} ± {error:.4f} ({pairs} pairs, {readings:.1f} readings a run)")
+    name, steps, budget = [*sys.argv[1:], *("mlp", "400", "0.01")[len(sys.argv) - 1 :]]
+    found = pair(name, int(steps), float(budget))
+    value, error = found.ratio()
+    print(
+        f"{name}, {steps} steps in {sum(found.plain):.1f} s, budget {budget}: with / without = {value:.4f} ± {error:.4f}, of which "
+        f"making the watch and {len(found.read)} readings {found.of_readings():.4f}; the report took {found.cost['asked']:.2f} s"
+    )
