@@ -25,7 +25,7 @@ pub struct Frame<'a> {
     /// Labels of samples, or of positions.
     pub labels: Option<&'a Labels>,
     /// Makes the choice among so many rows.
-    pub choice: &'a dyn Fn(usize) -> Arc<Choice>,
+    pub choice: &'a (dyn Fn(usize) -> Arc<Choice> + Sync),
 }
 
 impl Frame<'_> {

@@ -1,6 +1,7 @@
 //! One call with what several observables need, made when it is first asked for.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
@@ -24,7 +25,7 @@ pub struct Seen<'a> {
     /// The probe.
     pub frame: Frame<'a>,
     /// The call before, where this one is not inside a branch.
-    pub before: Option<&'a Kept>,
+    pub before: Option<Arc<Kept>>,
     separated: OnceCell<Result<Separated, Missing>>,
     gram: OnceCell<Result<Gram, Missing>>,
     spectrum: OnceCell<Result<Spectrum, Missing>>,
@@ -69,12 +70,12 @@ pub struct Separated {
 
 impl<'a> Seen<'a> {
     /// A call whose samples have all been gathered.
-    pub fn new(gathered: &'a Gathered, frame: Frame<'a>, before: Option<&'a Kept>) -> Seen<'a> {
+    pub fn new(gathered: &'a Gathered, frame: Frame<'a>) -> Seen<'a> {
         Seen {
             call: &gathered.facts,
             gathered,
             frame,
-            before,
+            before: None,
             separated: OnceCell::new(),
             gram: OnceCell::new(),
             spectrum: OnceCell::new(),
@@ -292,7 +293,7 @@ impl<'a> Seen<'a> {
         if self.call.role == Role::Inside {
             return Err(Missing::Inside);
         }
-        let before = of(self.before.ok_or(Missing::First)?)
+        let before = of(self.before.as_ref().ok_or(Missing::First)?)
             .as_ref()
             .map_err(|why| Missing::Before(Box::new(why.clone())))?;
         if before.influence.len() != now.influence.len() || before.rows != now.rows {
@@ -310,7 +311,8 @@ impl<'a> Seen<'a> {
         if self.call.role == Role::Inside {
             return Err(Missing::Inside);
         }
-        self.before.ok_or(Missing::First)?.gram.as_ref().map_err(|why| Missing::Before(Box::new(why.clone())))
+        let before = self.before.as_ref().ok_or(Missing::First)?;
+        before.gram.as_ref().map_err(|why| Missing::Before(Box::new(why.clone())))
     }
 
     /// D and the influence of each row.
@@ -336,13 +338,15 @@ impl<'a> Seen<'a> {
         Ok(Influenced { value: unexplained.ln(), influence, rows })
     }
 
-    /// What the next call needs of this one.
+    /// What the next call needs of this one; it does not depend on the call before.
     #[must_use]
-    pub fn keep(self) -> Kept {
-        let (separation, reader) = (self.separation(), self.unexplained());
-        let gram = self.gram().cloned();
-        let separated = self.separated.into_inner().and_then(Result::ok);
-        Kept { separation, reader, gram, classes: separated.map(|s| s.classes) }
+    pub fn kept(&self) -> Kept {
+        Kept {
+            separation: self.separation(),
+            reader: self.unexplained(),
+            gram: self.gram().cloned(),
+            classes: self.separated().ok().map(|separated| separated.classes.clone()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
+use rayon::prelude::*;
 
 use crate::call::{Call, Role};
 use crate::curve;
@@ -108,6 +109,20 @@ impl Session {
         StepBuilder { session: self, finished: Finished::new(step, loss) }
     }
 
+    /// Reads all calls of a step at once, on every core: the same numbers as [`Session::step`] gives one after the other.
+    ///
+    /// # Errors
+    /// [`ProbeError::Shape`] when some numbers of a call do not fill `[samples, positions, width]`.
+    pub fn read(&mut self, step: u64, loss: Option<f64>, calls: &[Call]) -> Result<StepReading, ProbeError> {
+        calls.iter().try_for_each(|call| check(call, self.samples))?;
+        let mut finished = Finished::new(step, loss);
+        self.with_frame(|frame| {
+            let gathered: Vec<Gathered> = calls.par_iter().map(|call| whole(call, frame)).collect();
+            finished.take(&gathered, frame);
+        });
+        Ok(finished.end())
+    }
+
     /// Begins a step whose samples come in chunks, each with all calls; see [`ChunkedStep`].
     pub fn stream(&mut self, step: u64, loss: Option<f64>) -> ChunkedStep<'_> {
         let finished = Finished::new(step, loss);
@@ -146,9 +161,13 @@ impl StepBuilder<'_> {
     pub fn add(&mut self, call: &Call) -> Result<(), ProbeError> {
         check(call, self.session.samples)?;
         self.session.with_frame(|frame| {
-            let mut gathered = Gathered::new(call, frame);
-            gathered.push(call, 0, frame);
-            self.finished.take(&gathered, frame);
+            let gathered = whole(call, frame);
+            let mut seen = Seen::new(&gathered, *frame);
+            seen.before = self.finished.before.clone();
+            self.finished.put(One::of(&seen));
+            if call.role != Role::Inside {
+                self.finished.before = Some(Arc::new(seen.kept()));
+            }
         });
         Ok(())
     }
@@ -238,7 +257,7 @@ impl ChunkedStep<'_> {
             return Err(self.chunk_error(self.read, 0));
         }
         let (mut finished, gathered) = (self.finished, std::mem::take(&mut self.gathered));
-        self.session.with_frame(|frame| gathered.into_iter().for_each(|call| finished.take(&call, frame)));
+        self.session.with_frame(|frame| finished.take(&gathered, frame));
         Ok(finished.end())
     }
 
@@ -261,7 +280,7 @@ impl ChunkedStep<'_> {
 /// The numbers of the calls so far, and what the next call needs of the one before.
 struct Finished {
     reading: StepReading,
-    before: Option<Kept>,
+    before: Option<Arc<Kept>>,
     /// Indices of the calls that are not inside a branch.
     chain: Vec<usize>,
     guesses: Vec<Option<Vec<u32>>>,
@@ -282,31 +301,33 @@ impl Finished {
         }
     }
 
-    fn take(&mut self, gathered: &Gathered, frame: &Frame) {
-        let facts = &gathered.facts;
-        let mut layer = LayerReading {
-            name: facts.name.clone(),
-            kind: facts.kind.clone(),
-            call: facts.index,
-            role: facts.role,
-            positions: facts.positions,
-            width: facts.width,
-            weights: facts.weights,
-            ..LayerReading::default()
-        };
-        let before = if facts.role == Role::Inside { None } else { self.before.as_ref() };
-        let seen = Seen::new(gathered, *frame, before);
-        for observable in TABLE {
-            layer.take(observable.name, (observable.of)(&seen));
+    /// Reads all calls of a step on the threads of the calling pool; each number is computed by one of them, so that there are the
+    /// same bits on any number.
+    fn take(&mut self, gathered: &[Gathered], frame: &Frame) {
+        let prepared = gathered.par_iter().map(|gathered| {
+            let seen = Seen::new(gathered, *frame);
+            let kept = Arc::new(seen.kept());
+            (seen, kept)
+        });
+        let mut prepared: Vec<(Seen, Arc<Kept>)> = prepared.collect();
+        for (seen, kept) in &mut prepared {
+            seen.before = self.before.clone();
+            if seen.call.role != Role::Inside {
+                self.before = Some(kept.clone());
+            }
         }
-        self.guesses.push(seen.guesses());
-        self.outputs = seen.outputs();
-        self.accuracy = accuracy(&seen);
-        if facts.role != Role::Inside {
+        let read: Vec<One> = prepared.into_par_iter().map(|(seen, _)| One::of(&seen)).collect();
+        read.into_iter().for_each(|one| self.put(one));
+    }
+
+    fn put(&mut self, one: One) {
+        if one.layer.role != Role::Inside {
             self.chain.push(self.reading.layers.len());
-            self.before = Some(seen.keep());
         }
-        self.reading.layers.push(layer);
+        self.reading.layers.push(one.layer);
+        self.guesses.push(one.guesses);
+        self.outputs = one.outputs;
+        self.accuracy = one.accuracy;
     }
 
     fn end(mut self) -> StepReading {
@@ -344,6 +365,41 @@ impl Finished {
             layer.take("nc4", answer);
         }
     }
+}
+
+/// The numbers of one call, and what the end of the step needs of it.
+struct One {
+    layer: LayerReading,
+    guesses: Option<Vec<u32>>,
+    outputs: Option<Vec<u32>>,
+    accuracy: Result<Estimate, Missing>,
+}
+
+impl One {
+    fn of(seen: &Seen) -> One {
+        let facts = seen.call;
+        let mut layer = LayerReading {
+            name: facts.name.clone(),
+            kind: facts.kind.clone(),
+            call: facts.index,
+            role: facts.role,
+            positions: facts.positions,
+            width: facts.width,
+            weights: facts.weights,
+            ..LayerReading::default()
+        };
+        for observable in TABLE {
+            layer.take(observable.name, (observable.of)(seen));
+        }
+        One { layer, guesses: seen.guesses(), outputs: seen.outputs(), accuracy: accuracy(seen) }
+    }
+}
+
+/// A call that comes with all samples.
+fn whole(call: &Call, frame: &Frame) -> Gathered {
+    let mut gathered = Gathered::new(call, frame);
+    gathered.push(call, 0, frame);
+    gathered
 }
 
 /// Of a call, read as a head: over all rows that have a class.

@@ -88,6 +88,24 @@ fn a_step_of_whole_calls_is_a_stream_of_one_chunk() {
 }
 
 #[test]
+fn all_calls_at_once_are_one_after_the_other_on_any_number_of_threads() {
+    let labels: Vec<u32> = (0..SAMPLES as u32).map(|at| at % 3).collect();
+    let mut session = Session::new(Some(labels), SAMPLES, Settings::default()).unwrap();
+    let features: Vec<Vec<f32>> = (0..5).map(|at| noise(SAMPLES * 6, at)).collect();
+    let role = |at: usize| if at == 2 { Role::Inside } else { Role::Chain };
+    let calls = features.iter().enumerate();
+    let calls: Vec<Call> =
+        calls.map(|(at, x)| Call { role: role(at), ..Call::vectors("fc", "linear", x, 6) }).collect();
+    let mut step = session.step(0, None);
+    calls.iter().for_each(|call| step.add(call).unwrap());
+    let one_by_one = step.end();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| session.read(0, None, &calls)).unwrap(), one_by_one, "{threads}");
+    }
+}
+
+#[test]
 fn chunks_of_other_lengths_are_read_as_sequences() {
     let features = noise(7 * 4 * 3, 5);
     let mut session = Session::new(Some(vec![0, 1, 0, 1, 0, 1, 0]), 7, Settings::default()).unwrap();

@@ -125,11 +125,7 @@ impl Session {
         let calls: Vec<Call> = pairs.map(|(given, told)| given.call(told)).collect::<PyResult<_>>()?;
         let read = || -> Result<(), ProbeError> {
             let mut inside = self.inside.lock().expect("no reading panics while it holds this lock");
-            let mut builder = inside.readings.step(step, loss);
-            for call in &calls {
-                builder.add(call)?;
-            }
-            let reading = builder.end();
+            let reading = inside.readings.read(step, loss, &calls)?;
             let written = inside.writer.as_mut().map_or(Ok(()), |writer| writer.write(&reading));
             inside.keep(reading);
             written

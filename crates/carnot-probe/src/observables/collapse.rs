@@ -89,7 +89,7 @@ pub const HEAD: Observable = Observable {
             .classifier
             .as_ref()
             .ok_or(Missing::Kind("the head, whose weight was not handed over"))?;
-        let before = seen.before.ok_or(Missing::First)?.classes.as_ref().ok_or(Missing::Labels)?;
+        let before = seen.before.as_ref().ok_or(Missing::First)?.classes.as_ref().ok_or(Missing::Labels)?;
         let means = arms(before);
         if weight.len() != means.len() * before.width {
             return Err(Missing::NotGiven("a head that reads the call before, one row a class"));
