@@ -136,6 +136,19 @@ def test_keywords_and_dataclasses_and_tied_weights() -> None:
     assert without["loss"] is None and all("gradient" in layer["values"] for layer in without["layers"])
 
 
+def test_labels_that_a_loss_passes_over_belong_to_no_class(data: Data) -> None:
+    torch.manual_seed(0)
+    model = models.mlp()
+    x, y = data[0][:60], data[1][:60].clone()
+    y[40:] = -100
+    some = carnot.watch(model, (x[:40], y[:40]), path=False).readings()[0]
+    step = carnot.watch(model, (x, y), path=False).readings()[0]
+    assert step["loss"] == pytest.approx(some["loss"], rel=1e-5)
+    for layer, expect in zip(step["layers"], some["layers"]):
+        assert layer["values"]["separation"][0] == pytest.approx(expect["values"]["separation"][0], rel=1e-4)
+        assert layer["values"]["kernel"] != expect["values"]["kernel"]
+
+
 def test_a_module_that_is_called_twice_is_two_readings(data: Data) -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::session::Settings;
 
-/// A row that has no class: its class is too small.
+/// A row that has no class: its class is too small, or it was given this label, as tokens that a loss passes over are.
 pub const NONE: u32 = u32::MAX;
 
 /// Classes of the rows of a probe.
@@ -24,7 +24,8 @@ impl Labels {
     #[must_use]
     pub fn new(labels: &[u32], settings: &Settings) -> Labels {
         let mut counts = BTreeMap::new();
-        labels.iter().for_each(|label| *counts.entry(*label).or_insert(0usize) += 1);
+        let given = labels.iter().filter(|label| **label != NONE);
+        given.for_each(|label| *counts.entry(*label).or_insert(0usize) += 1);
         let largest = counts.keys().next_back().copied().unwrap_or(0);
         if counts.values().any(|&count| count >= settings.smallest_class) {
             counts.retain(|_, count| *count >= settings.smallest_class);

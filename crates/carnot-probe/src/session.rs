@@ -86,7 +86,7 @@ pub struct Session {
 
 impl Session {
     /// * `labels`: class of each sample `[samples]`, or of each position of each sample `[samples, positions]` where tokens are
-    ///   classified; `None` where there are none
+    ///   classified; `None` where there are none. Rows labelled [`NONE`](crate::labels::NONE) belong to no class
     /// * `samples`: samples of the probe, > 0
     ///
     /// # Errors

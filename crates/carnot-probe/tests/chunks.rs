@@ -121,6 +121,26 @@ fn chunks_of_other_lengths_are_read_as_sequences() {
 }
 
 #[test]
+fn rows_that_are_passed_over_belong_to_no_class() {
+    use carnot_probe::labels::NONE;
+    let features = noise(SAMPLES * 6, 3);
+    let read = |labels: Vec<u32>, features: &[f32]| {
+        let n = labels.len();
+        let mut session = Session::new(Some(labels), n, Settings::default()).unwrap();
+        assert_eq!(session.classes(), 2);
+        session.read(0, None, &[Call::vectors("fc", "linear", features, 6)]).unwrap().layers.remove(0)
+    };
+    let some: Vec<u32> = (0..60).map(|at| at % 2).collect();
+    let all = some.iter().copied().chain(std::iter::repeat_n(NONE, SAMPLES - 60)).collect();
+    let (few, many) = (read(some, &features[..60 * 6]), read(all, &features));
+    for name in ["separation", "separation_pinv", "cdnv"] {
+        let (few, many) = (few.value(name).unwrap(), many.value(name).unwrap());
+        assert!((few.value - many.value).abs() < 1e-12, "{name}: {few:?} {many:?}");
+    }
+    assert!(few.value("kernel") != many.value("kernel"));
+}
+
+#[test]
 fn chunks_that_do_not_fit_are_refused() {
     let mut session = Session::new(None, 4, Settings::default()).unwrap();
     let (two, other) = ([1.0f32, 2.0, 3.0, 4.0], [1.0f32; 6]);

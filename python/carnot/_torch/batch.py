@@ -91,11 +91,12 @@ def vectors(output: Any) -> torch.Tensor | None:
 
 
 def class_labels(batch: Batch) -> torch.Tensor | None:
-    """Whole-number labels, one a sample or one a position; ``None`` where there are none or some are passed over."""
+    """Whole-number labels, one a sample or one a position, :data:`IGNORED` where a loss passes over; ``None`` without."""
     y = batch.target
     if y is None or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         return None
-    if y.dim() == 0 or y.shape[0] != batch.samples or y.dim() > 2 or bool((y < 0).any()):
+    known = y[y != IGNORED]
+    if y.dim() == 0 or y.shape[0] != batch.samples or y.dim() > 2 or len(known) == 0 or bool((known < 0).any()):
         return None
     return y
 

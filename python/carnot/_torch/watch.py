@@ -27,6 +27,8 @@ from .layout import SAMPLES
 
 #: Fewer training passes than this between two readings are not worth the change.
 _SHORTEST = 1
+#: What stands for a label that a loss passes over.
+_NO_CLASS = (1 << 32) - 1
 #: What a reading is taken to cost before the first one, which tells: so many forward passes over the probe, and seconds a call. Both
 #: are high for what was measured, so that the first reading waits rather than exceeds the budget.
 _PASSES, _SECONDS = 5.0, 0.01
@@ -342,7 +344,7 @@ class Watch:
             "modules": self._modules(seen),
             "probe": {
                 "samples": samples,
-                "classes": 0 if labels is None else len(set(labels)),
+                "classes": 0 if labels is None else len(set(labels) - {_NO_CLASS}),
                 "has_labels": labels is not None,
             },
             "starts_untrained": not self._trained,
@@ -420,7 +422,7 @@ def _labels(seen: reading.Pass, samples: int) -> list[int] | None:
         if not strides:
             return None
         y = y[:, :: max(set(strides), key=strides.count)]
-    return [int(label) for label in y.reshape(-1)]
+    return [_NO_CLASS if label == probes.IGNORED else label for label in y.reshape(-1).tolist()]
 
 
 def _head(seen: reading.Pass) -> reading.Call | None:
