@@ -305,10 +305,10 @@ impl Answer {
     /// Its numbers in single precision; `None` when it is not of numbers.
     #[must_use]
     pub fn numbers(&self) -> Option<Cow<'_, [f32]>> {
-        if let Some(plain) = self.0.as_plain_ram() {
-            if let Ok(values) = plain.as_slice::<f32>() {
-                return Some(Cow::Borrowed(values));
-            }
+        if let Some(plain) = self.0.as_plain_ram()
+            && let Ok(values) = plain.as_slice::<f32>()
+        {
+            return Some(Cow::Borrowed(values));
         }
         let cast = self.0.cast_to::<f32>().ok()?.into_owned();
         Some(Cow::Owned(cast.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec()))

@@ -196,13 +196,13 @@ impl<'a, 'g> Finder<'a, 'g> {
     fn visit(&mut self, at: usize) {
         let vertex = self.flow.inputs + at;
         let node = &self.graph.nodes[at];
-        if let Some(weights) = &self.flow.weights[at] {
-            if !self.graph.is_data[at] {
-                let name = names::of_node(node, Some(&weights.weight), weights.bias.as_deref());
-                let why = "the same for every sample: it depends on the shape of the input alone";
-                self.skipped.push((name, weights.kind.clone(), weights.weight.clone(), why));
-                return;
-            }
+        if let Some(weights) = &self.flow.weights[at]
+            && !self.graph.is_data[at]
+        {
+            let name = names::of_node(node, Some(&weights.weight), weights.bias.as_deref());
+            let why = "the same for every sample: it depends on the shape of the input alone";
+            self.skipped.push((name, weights.kind.clone(), weights.weight.clone(), why));
+            return;
         }
         if !self.flow.is_featured[vertex] {
             return;

@@ -44,7 +44,7 @@ impl Layout {
             Some((other, n)) if other.len() == shape.len() => {
                 let changes: Vec<usize> = (0..shape.len()).filter(|&at| shape[at] != other[at]).collect();
                 match changes.as_slice() {
-                    [at] if shape[*at] % chunk == 0 && shape[*at] / chunk * n == other[*at] => {
+                    [at] if shape[*at].is_multiple_of(chunk) && shape[*at] / chunk * n == other[*at] => {
                         (*at, shape[*at] / chunk)
                     }
                     [] => return Err("the same for every sample".into()),

@@ -92,10 +92,10 @@ fn changed_bytes_never_panic() {
             let at = stream.below(changed.len());
             changed[at] = stream.below(256) as u8;
         }
-        if let Ok(source) = Source::of(changed, Path::new("changed")) {
-            if let Ok(graph) = source.graph() {
-                let _ = carnot_onnx::layers::find(&graph);
-            }
+        if let Ok(source) = Source::of(changed, Path::new("changed"))
+            && let Ok(graph) = source.graph()
+        {
+            let _ = carnot_onnx::layers::find(&graph);
         }
     }
 }
