@@ -97,32 +97,42 @@ def check(
     trained: bool = False,
     pool: str | None = None,
     name: str | None = None,
+    reference: _Path | None = None,
     **settings: Any,
 ) -> Report:
     """Is it healthy, which layer is the problem, what to change.
 
     ``model`` is a PyTorch module, read once on ``batch`` (see :func:`watch` for what a batch may be), or a network as text
-    (``"784-128x50-10"``, a TOML file), for which ``settings`` are the keys of ``carnot check``.
+    (``"784-128x50-10"``, a TOML file), for which ``settings`` are the keys of ``carnot check``, or a recording (``run.carnot``). ``reference`` is the
+    recording of a healthy run of the same model, which finds a broken layer best.
 
     :raises Error: when the model cannot be run on the batch, or a setting is unknown.
     """
     if isinstance(model, (str, os.PathLike)):
+        if os.fspath(model).endswith(".carnot"):
+            return open(model, reference)
+        if reference is not None:
+            raise _unknown("reference", ["loss", "trained"])
         return _ask("check", model, settings | ({} if batch is None else {"data": batch}))
     if settings:
-        raise _unknown(next(iter(settings)), ["loss", "trained", "pool", "name"])
+        raise _unknown(next(iter(settings)), ["loss", "trained", "pool", "name", "reference"])
     torch_watch = _needs_torch("watch")
-    report: Report = torch_watch.check(model, batch, loss=loss, trained=trained, pool=pool, name=name)
+    report: Report = torch_watch.check(
+        model, batch, reference, loss=loss, trained=trained, pool=pool, name=name
+    )
     return report
 
 
-def open(path: _Path) -> Report:
-    """The report of a recording (``run.carnot``) or a saved ``report.json``; needs no PyTorch.
+def open(path: _Path, reference: _Path | None = None) -> Report:
+    """The report of a recording (``run.carnot``), against that of a healthy run where ``reference`` is given, or a saved
+    ``report.json``; needs no PyTorch.
 
     :raises Error: when the file is neither, or damaged.
     """
     if os.fspath(path).endswith(".json"):
         return Report.load(path)
-    return Report(_native.recording_report(os.fspath(path)))
+    healthy = None if reference is None else os.fspath(reference)
+    return Report(_native.recording_report(os.fspath(path), healthy))
 
 
 def data(name: _Path, *, samples: int | None = None, seed: int = 0) -> tuple[Any, Any]:

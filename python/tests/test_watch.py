@@ -408,3 +408,38 @@ def test_with_post_norm_the_stream_is_behind_the_norm(data: Data) -> None:
 
     assert blocks(norm_first=True) == ["residual"] * 4
     assert blocks(norm_first=False) == ["layernorm"] * 4
+
+
+def test_a_healthy_run_serves_as_the_reference(data: Data) -> None:
+    def trained(broken: bool) -> carnot.Report | Path:
+        torch.manual_seed(3)
+        model = models.mlp(depth=6, width=48)
+        watch = carnot.watch(model, data, every=20, path=f"broken-{broken}.carnot")
+        layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+        for _ in range(60):
+            if broken:
+                layers[3].weight.data[4:] = 0.0
+            loss = nn.functional.cross_entropy(model(data[0]), data[1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if not broken:
+            watch.close()
+            return watch.path
+        report = watch.report(reference="broken-False.carnot")
+        watch.close()
+        return report
+
+    healthy = trained(broken=False)
+    assert isinstance(healthy, Path)
+    report = trained(broken=True)
+    assert isinstance(report, carnot.Report)
+    # One check needs a reference, and says so without one.
+    alone, beside = (carnot.open("broken-True.carnot", reference=ref).to_dict() for ref in (None, healthy))
+    unexamined = [[part for part in one["sections"] if part.get("title") == "Not examined"] for one in (alone, beside)]
+    assert ["departs-from-reference" in str(part) for part in unexamined] == [True, False]
+    assert beside["findings"] == report.to_dict()["findings"]
+    assert carnot.check("broken-True.carnot", reference=healthy).to_dict()["findings"] == beside["findings"]
+    with pytest.raises(carnot.Error):
+        carnot.open("broken-True.carnot", reference="missing.carnot")

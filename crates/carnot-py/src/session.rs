@@ -9,7 +9,7 @@ use carnot_lab::measured;
 use carnot_probe::call::{Call, Role, Told, WeightStats};
 use carnot_probe::error::ProbeError;
 use carnot_probe::reading::StepReading;
-use carnot_probe::recording::{Header, Recording, Writer};
+use carnot_probe::recording::{self, Header, Recording, Writer};
 use carnot_probe::session::{Pool, Session as Readings, Settings};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
@@ -138,9 +138,14 @@ impl Session {
         py.detach(|| serde_json::to_string(&self.lock().run.steps).expect("readings are plain data"))
     }
 
-    /// What the readings say of the model.
-    fn report(&self, py: Python<'_>) -> Report {
-        py.detach(|| Report::new(measured::write::report(&self.lock().run, None, "carnot.watch(…)")))
+    /// What the readings say of the model; against the recording of a healthy one, where that is given.
+    #[pyo3(signature = (reference=None))]
+    fn report(&self, py: Python<'_>, reference: Option<PathBuf>) -> PyResult<Report> {
+        let write = || -> Result<Report, ProbeError> {
+            let reference = reference.as_deref().map(recording::read).transpose()?;
+            Ok(Report::new(measured::write::report(&self.lock().run, reference.as_ref(), "carnot.watch(…)")))
+        };
+        py.detach(write).map_err(|error| raised(py, &LabError::from(error)))
     }
 
     /// Writes what is kept as a recording of its own.
@@ -178,10 +183,12 @@ impl Inside {
     }
 }
 
-/// The report of a recording.
+/// The report of a recording, against that of a healthy run where one is given.
 #[pyfunction]
-pub fn recording_report(py: Python<'_>, path: PathBuf) -> PyResult<Report> {
-    let command = format!("carnot check {}", path.display());
-    let report = py.detach(|| measured::check(&path, None, &command));
+#[pyo3(signature = (path, reference=None))]
+pub fn recording_report(py: Python<'_>, path: PathBuf, reference: Option<PathBuf>) -> PyResult<Report> {
+    let against = reference.as_ref().map_or(String::new(), |path| format!(" --reference {}", path.display()));
+    let command = format!("carnot check {}{against}", path.display());
+    let report = py.detach(|| measured::check(&path, reference.as_deref(), &command));
     report.map(Report::new).map_err(|error| raised(py, &error))
 }

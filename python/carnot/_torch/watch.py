@@ -133,8 +133,11 @@ class Watch:
         numbers: list[dict[str, Any]] = json.loads(self._session.readings())
         return numbers
 
-    def report(self) -> Report:
-        """What is known so far; a last reading is taken when the model was trained since the one before."""
+    def report(self, reference: str | os.PathLike[str] | None = None) -> Report:
+        """What is known so far; a last reading is taken when the model was trained since the one before.
+
+        * ``reference``: the recording of a healthy run of the same model, which finds a broken layer best
+        """
         self._first()
         if self._session is None:
             raise Error(
@@ -144,7 +147,7 @@ class Watch:
                 "ask the process that reads",
             )
         self._last_reading()
-        return Report(self._session.report())
+        return Report(self._session.report(None if reference is None else os.fspath(reference)))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -402,11 +405,13 @@ class Watch:
         return modules
 
 
-def check(model: nn.Module, batch: Any, **settings: Any) -> Report:
+def check(
+    model: nn.Module, batch: Any, reference: str | os.PathLike[str] | None = None, **settings: Any
+) -> Report:
     """One reading of the model as it is."""
     watch = Watch(model, batch, path=False, every=1, **settings)
     try:
-        return watch.report()
+        return watch.report(reference)
     finally:
         watch.close()
 
