@@ -32,6 +32,11 @@ _NO_CLASS = (1 << 32) - 1
 #: What a reading is taken to cost before the first one, which tells: so many forward passes over the probe, and seconds a call. Both
 #: are high for what was measured, so that the first reading waits rather than exceeds the budget.
 _PASSES, _SECONDS = 5.0, 0.01
+#: Seconds that a hook adds to a pass in which it only counts, measured inside trainings (overhead.py); most of it is PyTorch's own,
+#: which calls a module that has a hook another way.
+_COUNTING = 5e-6
+#: Most passes that are only counted before the clock is looked at again.
+_LONGEST_SLEEP = 1000
 
 
 class Watch:
@@ -66,7 +71,9 @@ class Watch:
         self._snapshot: weights.Snapshot | None = None
         self._handles: list[Any] = []
         self._busy = False
-        self._step = 0
+        # Passes until which nothing is to do, and how many of them are left: those are counted without looking at the clock.
+        self._until, self._asleep = 0, 0
+        self._unpaid = 0
         self._last: int | None = None
         self._spent = 0.0
         self._cost = 0.0
@@ -86,20 +93,27 @@ class Watch:
         else:
             self._read()
         self._wrapped = 0
-        if model is not self._model:
+        self._wrapped_model = model is not self._model
+        if self._wrapped_model:
             self._handles.append(model.register_forward_pre_hook(_uncompiled(self._enter_wrapper), prepend=True))
             self._handles.append(model.register_forward_hook(self._leave_wrapper, always_call=True))
-        self._handles.append(self._model.register_forward_pre_hook(_uncompiled(self._before), prepend=True))
+        self._handles.append(self._model.register_forward_pre_hook(self._hook(), prepend=True))
         # A fixed k is not weighed against anything.
         self._spent = time.perf_counter() - begun if every is None else 0.0
 
     # ── what a user asks ────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def _step(self) -> int:
+        """Training passes begun before the present one."""
+        return self._until - self._asleep
+
+    @property
     def overhead(self) -> float:
         """Time that the watch took inside the training, making it included, over the time of the training so far."""
         if self._start is None:
             return 0.0
+        self._pay()
         elapsed = time.perf_counter() - self._start - self._later
         return self._spent / elapsed if elapsed > 0 else 0.0
 
@@ -107,6 +121,7 @@ class Watch:
     def cost(self) -> dict[str, float]:
         """Seconds so far: ``training`` since its first pass, of which ``readings`` for the watch (making it, its hooks, the
         probe's passes, the numbers), and ``asked`` for readings that a report asked for, outside the budget."""
+        self._pay()
         training = 0.0 if self._start is None else time.perf_counter() - self._start - self._later
         return {"training": training, "readings": self._spent, "asked": self._later}
 
@@ -237,18 +252,58 @@ class Watch:
         if torch._C._get_tracing_state() is not None:
             return
         now = time.perf_counter()
+        self._pay()
         if self._start is None:
             # The first pass is of the network that was read when the watch began.
             self._start = now
-            self._step = 0
+            self._until = 0
         else:
-            self._step += 1
+            self._until += 1
         if self._step and self._is_due(now):
             self._guarded()
         elif self._will_be_due(now):
             self._take_snapshot()
         else:
+            self._sleep(now)
             self._spent += time.perf_counter() - now
+
+    def _hook(self) -> Callable[..., None]:
+        """:meth:`_before`, behind what decides in most passes that there is nothing to do but to count."""
+        before, watch, learning = _uncompiled(self._before), self, torch.is_grad_enabled
+
+        def counted(module: nn.Module, args: Any) -> None:
+            if watch._asleep and module.training and learning():
+                watch._asleep -= 1
+            else:
+                before(module, args)
+
+        counted._torchdynamo_disable = True  # type: ignore[attr-defined]
+        return counted
+
+    def _sleep(self, now: float) -> None:
+        """Counts only, for half of the passes until the next reading or the weights before it can be due."""
+        if self._wrapped_model or self._start is None or not self._step:
+            return
+        if self._every is not None:
+            passes = self._every - 1 - self._step % self._every
+        else:
+            elapsed = now - self._start - self._later
+            missing = (self._spent + self._cost) / self._budget - elapsed
+            passes = int(min(0.5 * missing * self._step / elapsed, _LONGEST_SLEEP)) if elapsed > 0 else 0
+        # The pass that wakes up is one of them.
+        if passes > 1:
+            self._asleep = self._unpaid = passes - 1
+            self._until += self._asleep
+
+    def _wake(self) -> None:
+        """From here on every pass looks at the clock."""
+        self._pay()
+        self._until, self._asleep, self._unpaid = self._step, 0, 0
+
+    def _pay(self) -> None:
+        """Takes what the counting cost into account."""
+        self._spent += (self._unpaid - self._asleep) * _COUNTING
+        self._unpaid = self._asleep
 
     def _is_due(self, now: float) -> bool:
         if self._every is not None:
@@ -291,6 +346,7 @@ class Watch:
         if self._busy:
             return
         self._busy = True
+        self._wake()
         untrained, self._untrained = self._untrained, None
         step = self._step if untrained is None else 0
         try:
