@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let question = Question { batch, samples: Some(samples), seed: 7, memory: 1 << 33 };
     let prepared = Prepared::new(&source, question)?;
-    println!("prepared in {:.2} s, chunks of {}", start.elapsed().as_secs_f64(), prepared.chunk());
+    let (chunk, workers) = (prepared.chunk(), prepared.workers());
+    println!("prepared in {:.2} s, {workers} chunks of {chunk} side by side", start.elapsed().as_secs_f64());
     if pairs == 0 {
         prepared.read()?;
         println!("peak {:.1} MiB", peak());

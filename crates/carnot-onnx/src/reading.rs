@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use carnot_probe::call::{Call, Role, WeightStats};
+use carnot_probe::digest::Digest;
 use carnot_probe::recording::{Header, Module, Probe, Recording};
-use carnot_probe::session::{Session, Settings};
+use carnot_probe::session::{Digests, Session, Settings};
 
 use crate::batch::{Batch, Inputs, Numbers};
 use crate::engine::{Engine, Feed, Parsed, parse};
@@ -20,6 +21,8 @@ use crate::layout::Layout;
 const CHUNK: usize = 8;
 /// Bytes of the largest value of a chunk, beyond which chunks become smaller: values that outgrow the cache are slow.
 const CACHED: u64 = 8 << 20;
+/// Bytes of stack of a thread in which the runtime works.
+const STACK: usize = 64 << 20;
 /// Numbers of one call that are read: beyond it positions are left out, evenly, as from PyTorch.
 const NUMBERS: usize = 1 << 21;
 
@@ -68,13 +71,31 @@ pub fn read(path: &Path, question: Question) -> Result<Read, OnnxError> {
 pub fn guarded<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OnnxError> + Send + 'static,
 ) -> Result<T, OnnxError> {
-    let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(64 << 20).spawn(work);
+    let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(STACK).spawn(work);
     let failed = |message: String| OnnxError::Refused { at: None, message };
     let thread = thread.map_err(|error| failed(error.to_string()))?;
     thread.join().unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned();
         let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
         Err(failed(format!("it panics: {}", said.unwrap_or_default().lines().next().unwrap_or_default())))
+    })
+}
+
+/// Runs something for each of a few, the first in this thread, each other in one of its own; a panic in any of them is one here.
+fn side_by_side<T: Send>(few: &[usize], work: &(impl Fn(usize) -> T + Sync)) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let thread = |&at: &usize| {
+            let named = std::thread::Builder::new().name(THREAD.into()).stack_size(STACK);
+            named.spawn_scoped(scope, move || work(at)).map_err(|_| at)
+        };
+        let others: Vec<_> = few.iter().skip(1).map(thread).collect();
+        let first = few.first().map(|&at| work(at));
+        // Where the system gives no thread, the work is done here.
+        let finish = |other: Result<std::thread::ScopedJoinHandle<'_, T>, usize>| match other {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(at) => work(at),
+        };
+        first.into_iter().chain(others.into_iter().map(finish)).collect()
     })
 }
 
@@ -165,6 +186,12 @@ impl<'a> Prepared<'a> {
         Ok(Plain { engine, chunk, inputs: &self.inputs })
     }
 
+    /// Chunks that are run side by side: as many as there are threads, and room for.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.plan.workers
+    }
+
     /// Samples that are run at once.
     #[must_use]
     pub fn chunk(&self) -> usize {
@@ -199,6 +226,8 @@ struct Weighed {
 struct Plan {
     engine: Engine,
     chunk: usize,
+    /// Chunks that are run side by side.
+    workers: usize,
     /// Values that the engine answers with, in order.
     values: Vec<String>,
     /// Layout of each value, of inputs too, or why it is not read.
@@ -305,12 +334,15 @@ impl Plan {
         }
         let skips = layers.read.iter().filter_map(|layer| layer.skip.clone()).collect();
         let fed_names = engine.inputs().map(|feed| feed.name.clone()).collect();
-        Ok(Plan { engine, chunk, values, layouts, readers, skips, fed_names })
+        let room = (memory / 2 / sizes.bytes.max(1)).max(1);
+        let workers = rayon::current_num_threads().min(usize::try_from(room).unwrap_or(usize::MAX));
+        Ok(Plan { engine, chunk, workers, values, layouts, readers, skips, fed_names })
     }
 
-    /// Runs all chunks and reads every layer, with the memory of one chunk.
-    fn run<'p>(
-        &'p self,
+    /// Runs all chunks and reads every layer: a few chunks side by side, with the memory of those few. What is read is taken in in
+    /// the order of the samples, so that it has the same bits on any number of threads.
+    fn run(
+        &self,
         source: &Source,
         graph: &Graph,
         layers: &Layers,
@@ -320,49 +352,17 @@ impl Plan {
         let told = self.told(source, graph, layers)?;
         let mut stream = session.stream(0, None);
         let mut order: Vec<usize> = Vec::new();
-        for first in (0..inputs.samples).step_by(self.chunk) {
-            let count = self.chunk.min(inputs.samples - first);
-            let fed = self.engine.fed(inputs, first, self.chunk)?;
-            stream.begin(first, count)?;
-            order.clear();
-            // What skips carry is kept until the chunk is done; everything else is read while it is hot.
-            let mut kept: HashMap<&str, Vec<f32>> = HashMap::new();
-            let mut see = |value: &'p str, numbers: Cow<[f32]>| -> Result<(), OnnxError> {
-                let Some(Ok(layout)) = self.layouts.get(value) else { return Ok(()) };
-                let features = layout.read(numbers, count);
-                for &at in self.readers.get(value).into_iter().flatten() {
-                    let (layer, told) = (&layers.read[at], &told[at]);
-                    let input = layer.skip.as_ref().and_then(|skip| kept.get(skip.as_str()));
+        let starts: Vec<usize> = (0..inputs.samples).step_by(self.chunk).collect();
+        for group in starts.chunks(self.workers) {
+            let chunk = |first: usize| self.digest(first, layers, inputs, &told, stream.digests());
+            for (&first, digests) in group.iter().zip(side_by_side(group, &chunk)) {
+                stream.begin(first, self.chunk.min(inputs.samples - first))?;
+                order.clear();
+                for (at, digest) in digests? {
                     order.push(at);
-                    stream.add(&Call {
-                        name: &layer.name,
-                        kind: &layer.kind,
-                        index: layer.call,
-                        role: layer.role,
-                        positions: layout.positions(),
-                        width: layout.width,
-                        features: &features,
-                        input: input.filter(|input| input.len() == features.len()).map(Vec::as_slice),
-                        gradient: None,
-                        weights: told.weights,
-                        classifier: told.classifier.as_deref(),
-                        told: &[],
-                    })?;
-                }
-                if self.skips.contains(value) {
-                    kept.insert(value, features.into_owned());
-                }
-                Ok(())
-            };
-            for (name, numbers) in self.fed_names.iter().zip(&fed) {
-                if let Numbers::Real(numbers) = numbers {
-                    see(name, Cow::Borrowed(numbers))?;
+                    stream.absorb(&digest)?;
                 }
             }
-            self.engine.watch(&fed, |at, answer| match answer.numbers() {
-                Some(numbers) => see(&self.values[at], numbers),
-                None => Ok(()),
-            })?;
         }
         let mut reading = stream.end()?;
         // The runtime has an order of its own; the report has that of the model.
@@ -371,6 +371,59 @@ impl Plan {
         reading.layers = placed.into_iter().map(|(_, layer)| layer).collect();
         let header = self.header(source, graph, layers, inputs, &told);
         Ok(Recording { header, steps: vec![reading], thinned: 1, is_torn: false })
+    }
+
+    /// Runs one chunk: which layer, and what it says of these samples.
+    fn digest<'p>(
+        &'p self,
+        first: usize,
+        layers: &Layers,
+        inputs: &Inputs,
+        told: &[Weighed],
+        digests: Digests,
+    ) -> Result<Vec<(usize, Digest<'static>)>, OnnxError> {
+        let count = self.chunk.min(inputs.samples - first);
+        let fed = self.engine.fed(inputs, first, self.chunk)?;
+        let mut made = Vec::with_capacity(layers.read.len());
+        // What skips carry is kept until the chunk is done; everything else is read while it is hot.
+        let mut kept: HashMap<&str, Vec<f32>> = HashMap::new();
+        let mut see = |value: &'p str, numbers: Cow<[f32]>| -> Result<(), OnnxError> {
+            let Some(Ok(layout)) = self.layouts.get(value) else { return Ok(()) };
+            let features = layout.read(numbers, count);
+            for &at in self.readers.get(value).into_iter().flatten() {
+                let (layer, told) = (&layers.read[at], &told[at]);
+                let input = layer.skip.as_ref().and_then(|skip| kept.get(skip.as_str()));
+                let call = Call {
+                    name: &layer.name,
+                    kind: &layer.kind,
+                    index: layer.call,
+                    role: layer.role,
+                    positions: layout.positions(),
+                    width: layout.width,
+                    features: &features,
+                    input: input.filter(|input| input.len() == features.len()).map(Vec::as_slice),
+                    gradient: None,
+                    weights: told.weights,
+                    classifier: told.classifier.as_deref(),
+                    told: &[],
+                };
+                made.push((at, digests.digest(&call, first, count)?.into_owned()));
+            }
+            if self.skips.contains(value) {
+                kept.insert(value, features.into_owned());
+            }
+            Ok(())
+        };
+        for (name, numbers) in self.fed_names.iter().zip(&fed) {
+            if let Numbers::Real(numbers) = numbers {
+                see(name, Cow::Borrowed(numbers))?;
+            }
+        }
+        self.engine.watch(&fed, |at, answer| match answer.numbers() {
+            Some(numbers) => see(&self.values[at], numbers),
+            None => Ok(()),
+        })?;
+        Ok(made)
     }
 
     /// What is known of each layer's weights, once for all chunks.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use carnot_onnx::batch::Numbers;
 use carnot_onnx::engine::{Feed, parse};
 use carnot_onnx::file::Source;
+use carnot_onnx::reading::{Prepared, Question};
 use serde_json::Value;
 
 fn fixture(name: &str) -> PathBuf {
@@ -93,4 +94,25 @@ fn every_value_of_a_trained_model_is_that_of_onnxruntime() {
         feed("attention_mask", 7, &[2, 8], Numbers::Whole((0..16).map(|at| i64::from(at < 14)).collect())),
     ];
     compare(&found, &fed, &expected("minilm-l3.json"));
+}
+
+#[test]
+fn readings_have_the_same_bits_on_any_number_of_threads() {
+    for name in ["residual", "convolutional", "attention"] {
+        let source = Source::open(&fixture(&format!("{name}.onnx"))).unwrap();
+        let read = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let question = Question { samples: Some(43), memory: 1 << 30, ..Question::default() };
+                let prepared = Prepared::new(&source, question).unwrap();
+                assert_eq!(prepared.workers(), threads);
+                prepared.read().unwrap().recording
+            })
+        };
+        let one = read(1);
+        assert!(one.steps[0].layers.len() > 3);
+        for threads in [2, 5] {
+            assert_eq!(read(threads).steps, one.steps, "{name} on {threads}");
+        }
+    }
 }

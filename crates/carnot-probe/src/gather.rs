@@ -3,15 +3,16 @@
 //! Memory does not depend on the number of samples. Samples are taken in one after the other, so that the sums have the same bits
 //! however a probe is cut.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use carnot_math::device::wide::Real;
 use carnot_math::stats::Moments;
 
 use crate::call::{Call, Role, WeightStats};
+use crate::digest::{Digest, Sample, SkipSample};
 use crate::labels::{Labels, NONE};
 use crate::lanes;
-use crate::observables::{Missing, units};
+use crate::observables::Missing;
 use crate::scatter::{Classes, Tally};
 use crate::session::{Choice, Pool, Settings};
 
@@ -134,22 +135,30 @@ pub struct Gathered {
     pub rows: Rows,
 }
 
-impl Gathered {
-    /// Nothing yet, of a call whose first chunk is given.
+impl Facts {
+    /// Of a call; what need not be said more than once is left out where it is not the first chunk.
     #[must_use]
-    pub fn new(call: &Call, frame: &Frame) -> Gathered {
-        let width = call.width;
-        let facts = Facts {
+    pub fn of(call: &Call, is_first: bool) -> Facts {
+        let told = call.told.iter().filter(|_| is_first);
+        Facts {
             name: call.name.into(),
             kind: call.kind.into(),
             index: call.index,
             role: call.role,
-            positions: 0,
-            width,
+            positions: call.positions,
+            width: call.width,
             weights: call.weights,
-            classifier: call.classifier.map(<[f32]>::to_vec),
-            told: call.told.iter().map(|told| (told.name.into(), told.value, told.error)).collect(),
-        };
+            classifier: call.classifier.filter(|_| is_first).map(<[f32]>::to_vec),
+            told: told.map(|told| (told.name.into(), told.value, told.error)).collect(),
+        }
+    }
+}
+
+impl Gathered {
+    /// Nothing yet, of a call whose first chunk is given.
+    #[must_use]
+    pub fn new(first: &Digest, frame: &Frame) -> Gathered {
+        let (facts, width) = (first.facts.clone(), first.facts.width);
         let elements = Elements {
             count: 0,
             non_finite: 0,
@@ -157,104 +166,76 @@ impl Gathered {
             squares: 0.0,
             low: vec![f32::INFINITY; width],
             high: vec![f32::NEG_INFINITY; width],
-            at_ends: units::ends(call.kind).map(|_| 0),
+            at_ends: first.at_ends.map(|_| 0),
         };
         Gathered {
-            facts,
             elements,
-            skip: call.input.map(|_| Skip { largest: f64::NEG_INFINITY, ..Skip::default() }),
-            gradient: call.gradient.map(|_| Gradient::default()),
-            rows: Rows::new(call, frame),
+            skip: first.has.0.then(|| Skip { largest: f64::NEG_INFINITY, ..Skip::default() }),
+            gradient: first.has.1.then(Gradient::default),
+            rows: Rows::new(&facts, frame),
+            facts,
         }
     }
 
     /// Is this the same call, in another chunk?
     #[must_use]
-    pub fn is_of(&self, call: &Call) -> bool {
-        let (facts, has) = (&self.facts, (self.skip.is_some(), self.gradient.is_some()));
-        (facts.name.as_str(), facts.kind.as_str(), facts.index, facts.role, facts.width)
-            == (call.name, call.kind, call.index, call.role, call.width)
-            && has == (call.input.is_some(), call.gradient.is_some())
+    pub fn is_of(&self, digest: &Digest) -> bool {
+        let name = |facts: &'_ Facts| (facts.index, facts.role, facts.width);
+        let (own, other) = (&self.facts, &digest.facts);
+        (&own.name, &own.kind, name(own)) == (&other.name, &other.kind, name(other))
+            && digest.has == (self.skip.is_some(), self.gradient.is_some())
     }
 
-    /// Takes in the samples from `first` on; shapes have been checked.
-    pub fn push(&mut self, call: &Call, first: usize, frame: &Frame) {
-        let per_sample = call.positions * call.width;
-        self.facts.positions = self.facts.positions.max(call.positions);
-        self.rows.check(call, frame);
-        let mut sums = vec![0.0; call.width];
-        for (at, sample) in call.features.chunks_exact(per_sample).enumerate() {
-            sums.fill(0.0);
-            self.elements.push(sample, &mut sums);
-            self.rows.push(sample, &mut sums, first + at, call, frame);
+    /// Takes in the samples from `first` on.
+    pub fn absorb(&mut self, digest: &Digest, first: usize, frame: &Frame) {
+        let positions = digest.facts.positions;
+        self.facts.positions = self.facts.positions.max(positions);
+        self.rows.check(&digest.facts, frame);
+        self.elements.widen(&digest.low, &digest.high);
+        let numbers = positions * digest.facts.width;
+        for (at, sample) in digest.samples.iter().enumerate() {
+            self.elements.push(sample, numbers);
+            self.rows.push(&sample.rows, first + at, frame);
+            if let (Some(skip), Some(sample)) = (&mut self.skip, &sample.skip) {
+                skip.push(sample);
+            }
+            if let (Some(sums), Some((squares, non_finite))) = (&mut self.gradient, sample.gradient) {
+                sums.count += numbers as u64;
+                sums.squares.push(squares);
+                sums.non_finite += non_finite;
+            }
         }
-        if let Some((low, high)) = units::ends(call.kind) {
-            *self.elements.at_ends.get_or_insert(0) += lanes::outside(call.features, low, high);
-        }
-        if let (Some(skip), Some(input)) = (&mut self.skip, call.input) {
-            let samples = input.chunks_exact(per_sample).zip(call.features.chunks_exact(per_sample));
-            samples.for_each(|(from, to)| skip.push(from, to, call.width));
-        }
-        if let (Some(sums), Some(gradient)) = (&mut self.gradient, call.gradient) {
-            gradient.chunks_exact(per_sample).for_each(|sample| sums.push(sample));
+        if let Some(count) = digest.at_ends {
+            *self.elements.at_ends.get_or_insert(0) += count;
         }
     }
 }
 
 impl Elements {
-    fn push(&mut self, sample: &[f32], sums: &mut [f64]) {
-        let squares = lanes::survey(sample, &mut self.low, &mut self.high, sums);
-        self.count += sample.len() as u64;
-        self.squares += squares;
-        self.signal.push(squares / sample.len() as f64);
-        if !squares.is_finite() {
-            self.non_finite += bad(sample);
-        }
+    fn widen(&mut self, low: &[f32], high: &[f32]) {
+        self.low.iter_mut().zip(low).for_each(|(own, &x)| *own = own.least(x));
+        self.high.iter_mut().zip(high).for_each(|(own, &x)| *own = own.greatest(x));
+    }
+
+    fn push(&mut self, sample: &Sample, numbers: usize) {
+        self.count += numbers as u64;
+        self.squares += sample.squares;
+        self.signal.push(sample.squares / numbers as f64);
+        self.non_finite += sample.non_finite;
     }
 }
 
 impl Skip {
-    fn push(&mut self, from: &[f32], to: &[f32], width: usize) {
-        // Sum and number over the vectors of the sample.
-        let (mut influence, mut contribution) = ((0.0, 0), (0.0, 0));
-        for (from, to) in from.chunks_exact(width).zip(to.chunks_exact(width)) {
-            let [a, b, added] = lanes::apart(from, to);
-            // A vector of zeros has no direction, and nothing can be compared with its length.
-            if a > 0.0 {
-                contribution = (contribution.0 + (added / a).sqrt(), contribution.1 + 1);
-            }
-            if a > 0.0 && b > 0.0 {
-                // |b − a|² = (|a| − |b|)² + 2 |a||b| (1 − cos): 1 − cos keeps its digits.
-                let (na, nb) = (a.sqrt(), b.sqrt());
-                let turned = ((added - (nb - na).powi(2)) / (2.0 * na * nb)).max(0.0);
-                influence = (influence.0 + turned, influence.1 + 1);
-                self.largest = self.largest.max(turned);
-            }
-            if !a.is_finite() {
-                self.non_finite += bad(from);
-            }
-        }
-        for (all, (sum, n)) in [(&mut self.influence, influence), (&mut self.contribution, contribution)] {
-            if n > 0 {
-                all.push(sum / f64::from(n));
-            }
-        }
-    }
-}
-
-impl Gradient {
-    fn push(&mut self, sample: &[f32]) {
-        let squares = carnot_math::device::cpu::sum_of_squares(sample);
-        self.count += sample.len() as u64;
-        self.squares.push(squares);
-        if !squares.is_finite() {
-            self.non_finite += bad(sample);
-        }
+    fn push(&mut self, sample: &SkipSample) {
+        self.largest = self.largest.max(sample.largest);
+        self.non_finite += sample.non_finite;
+        sample.influence.into_iter().for_each(|influence| self.influence.push(influence));
+        sample.contribution.into_iter().for_each(|contribution| self.contribution.push(contribution));
     }
 }
 
 impl Rows {
-    fn new(call: &Call, frame: &Frame) -> Rows {
+    fn new(call: &Facts, frame: &Frame) -> Rows {
         let is_flat = call.positions > 1 && frame.settings.pool == Pool::Flatten;
         let by_position = frame.classifies_positions();
         let width = if is_flat && !by_position { call.positions * call.width } else { call.width };
@@ -272,7 +253,7 @@ impl Rows {
     }
 
     /// Chunks of another number of positions have no rows of the same kind.
-    fn check(&mut self, call: &Call, frame: &Frame) {
+    fn check(&mut self, call: &Facts, frame: &Frame) {
         let is_even = if frame.classifies_positions() {
             frame.samples * call.positions == self.choice.of
         } else {
@@ -283,32 +264,15 @@ impl Rows {
         }
     }
 
-    /// Takes in one sample. `sums`: of its vectors, unit by unit.
-    fn push(&mut self, sample: &[f32], sums: &mut [f64], at: usize, call: &Call, frame: &Frame) {
+    /// Takes in the row of one sample, or the rows of its positions.
+    fn push(&mut self, rows: &[f32], at: usize, frame: &Frame) {
         if self.problem.is_some() {
             return;
         }
-        let (positions, width) = (call.positions, call.width);
-        let is_pooled = positions > 1 && !frame.classifies_positions();
-        if is_pooled && frame.settings.pool == Pool::Mean {
-            if call.role == Role::Block {
-                sums.fill(0.0);
-                sample.chunks_exact(width).for_each(|vector| lanes::add_normalised(vector, sums));
-            }
-            let mean: Vec<f32> = sums.iter().map(|sum| (sum / positions as f64) as f32).collect();
-            return self.row(&mean, at, frame);
-        }
-        let vectors = if is_pooled && frame.settings.pool == Pool::First { &sample[..width] } else { sample };
-        let vectors: Cow<[f32]> = match call.role {
-            Role::Block => Cow::Owned(normalised(vectors, width)),
-            Role::Chain | Role::Inside => Cow::Borrowed(vectors),
-        };
-        if frame.classifies_positions() {
-            for (position, row) in vectors.chunks_exact(width).enumerate() {
-                self.row(row, at * positions + position, frame);
-            }
-        } else {
-            self.row(&vectors, at, frame);
+        let each = if frame.classifies_positions() { self.width } else { rows.len().max(1) };
+        let count = rows.len() / each;
+        for (position, row) in rows.chunks_exact(each).enumerate() {
+            self.row(row, at * count + position, frame);
         }
     }
 
@@ -342,20 +306,4 @@ impl Rows {
     pub fn classes(&self, labels: &Labels) -> Option<Classes> {
         self.classes.as_ref().map(|tally| tally.classes(&labels.names))
     }
-}
-
-fn bad(numbers: &[f32]) -> u64 {
-    numbers.iter().filter(|x| !x.is_finite()).count() as u64
-}
-
-/// Every vector with mean 0 and variance 1; a constant one becomes zero.
-fn normalised(features: &[f32], width: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(features.len());
-    let mut vector_out = vec![0.0; width];
-    for vector in features.chunks_exact(width) {
-        vector_out.fill(0.0);
-        lanes::add_normalised(vector, &mut vector_out);
-        out.extend(vector_out.iter().map(|&x| x as f32));
-    }
-    out
 }

@@ -38,6 +38,7 @@
 pub mod align;
 pub mod call;
 pub mod curve;
+pub mod digest;
 pub mod directions;
 pub mod error;
 pub mod gather;

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::call::{Call, Role};
 use crate::curve;
+use crate::digest::Digest;
 use crate::error::ProbeError;
 use crate::gather::{Frame, Gathered};
 use crate::labels::Labels;
@@ -195,7 +196,7 @@ impl StepBuilder<'_> {
 /// # Ok::<(), carnot_probe::error::ProbeError>(())
 /// ```
 pub struct ChunkedStep<'a> {
-    session: &'a mut Session,
+    session: &'a Session,
     finished: Finished,
     gathered: Vec<Gathered>,
     /// First sample of the chunk, and its samples.
@@ -206,7 +207,7 @@ pub struct ChunkedStep<'a> {
     at: usize,
 }
 
-impl ChunkedStep<'_> {
+impl<'a> ChunkedStep<'a> {
     /// Begins the next chunk.
     ///
     /// * `first`: its first sample, from 0; chunks come in order, without gaps
@@ -232,15 +233,31 @@ impl ChunkedStep<'_> {
     /// [`ProbeError::ChunkCalls`] when the call is not the one of the first chunk.
     pub fn add(&mut self, call: &Call) -> Result<(), ProbeError> {
         let Some((first, samples)) = self.chunk else { return Err(self.chunk_error(0, 0)) };
-        check(call, samples)?;
+        self.absorb(&self.digests().digest(call, first, samples)?)
+    }
+
+    /// Makes digests of calls, on any thread and of any chunk: the larger part of [`ChunkedStep::add`].
+    #[must_use]
+    pub fn digests(&self) -> Digests<'a> {
+        Digests { session: self.session }
+    }
+
+    /// Takes in one call of the chunk as [`ChunkedStep::add`] does, from its digest: the same bits.
+    ///
+    /// # Errors
+    /// [`ProbeError::Chunk`] before any chunk or where the digest is of another number of samples, [`ProbeError::ChunkCalls`] when the
+    /// call is not the one of the first chunk.
+    pub fn absorb(&mut self, digest: &Digest) -> Result<(), ProbeError> {
+        let known = self.chunk.filter(|(_, samples)| *samples == digest.samples.len());
+        let Some((first, _)) = known else { return Err(self.chunk_error(0, digest.samples.len())) };
         let (gathered, at) = (&mut self.gathered, self.at);
         self.session.with_frame(|frame| {
             if first == 0 {
-                gathered.push(Gathered::new(call, frame));
+                gathered.push(Gathered::new(digest, frame));
             }
-            let known = gathered.get_mut(at).filter(|known| known.is_of(call));
-            let wrong = || ProbeError::ChunkCalls { first, call: call.name.into() };
-            known.ok_or_else(wrong)?.push(call, first, frame);
+            let known = gathered.get_mut(at).filter(|known| known.is_of(digest));
+            let wrong = || ProbeError::ChunkCalls { first, call: digest.facts.name.clone() };
+            known.ok_or_else(wrong)?.absorb(digest, first, frame);
             Ok(())
         })?;
         self.at += 1;
@@ -274,6 +291,28 @@ impl ChunkedStep<'_> {
 
     fn chunk_error(&self, first: usize, samples: usize) -> ProbeError {
         ProbeError::Chunk { first, samples, read: self.read, all: self.session.samples }
+    }
+}
+
+/// Makes [`Digest`]s for a [`ChunkedStep`].
+#[derive(Clone, Copy)]
+pub struct Digests<'a> {
+    session: &'a Session,
+}
+
+impl Digests<'_> {
+    /// One call of the chunk from sample `first` on, with features `[samples, positions, width]`.
+    ///
+    /// # Errors
+    /// [`ProbeError::Shape`] when some numbers do not fill their shape.
+    pub fn digest<'c>(
+        &self,
+        call: &Call<'c>,
+        first: usize,
+        samples: usize,
+    ) -> Result<Digest<'c>, ProbeError> {
+        check(call, samples)?;
+        Ok(self.session.with_frame(|frame| Digest::of(call, frame, first == 0)))
     }
 }
 
@@ -397,8 +436,9 @@ impl One {
 
 /// A call that comes with all samples.
 fn whole(call: &Call, frame: &Frame) -> Gathered {
-    let mut gathered = Gathered::new(call, frame);
-    gathered.push(call, 0, frame);
+    let digest = Digest::of(call, frame, true);
+    let mut gathered = Gathered::new(&digest, frame);
+    gathered.absorb(&digest, 0, frame);
     gathered
 }
 

@@ -88,6 +88,35 @@ fn a_step_of_whole_calls_is_a_stream_of_one_chunk() {
 }
 
 #[test]
+fn digests_of_any_thread_in_any_order_are_the_chunks_themselves() {
+    let labels: Vec<u32> = (0..SAMPLES as u32).map(|at| at % 3).collect();
+    let features = noise(SAMPLES * 6, 1);
+    let mut session = Session::new(Some(labels), SAMPLES, Settings::default()).unwrap();
+    let call = |from: usize, to: usize| Call::vectors("fc", "linear", &features[6 * from..6 * to], 6);
+    let mut step = session.step(0, None);
+    step.add(&call(0, SAMPLES)).unwrap();
+    let whole = step.end();
+    let mut stream = session.stream(0, None);
+    let (cuts, digests) = ([0, 17, 18, 60, SAMPLES], stream.digests());
+    // The last chunk first, in a thread of its own each.
+    let made = |at: usize| {
+        let (from, to) = (cuts[at], cuts[at + 1]);
+        let own = || digests.digest(&call(from, to), from, to - from).unwrap().into_owned();
+        std::thread::scope(|scope| scope.spawn(own).join().unwrap())
+    };
+    let mut made: Vec<_> = (0..4).rev().map(made).collect();
+    made.reverse();
+    stream.begin(0, 17).unwrap();
+    assert!(matches!(stream.absorb(&made[1]), Err(ProbeError::Chunk { .. })), "a chunk of another length");
+    stream.absorb(&made[0]).unwrap();
+    for (at, digest) in made.iter().enumerate().skip(1) {
+        stream.begin(cuts[at], cuts[at + 1] - cuts[at]).unwrap();
+        stream.absorb(digest).unwrap();
+    }
+    assert_eq!(stream.end().unwrap(), whole);
+}
+
+#[test]
 fn all_calls_at_once_are_one_after_the_other_on_any_number_of_threads() {
     let labels: Vec<u32> = (0..SAMPLES as u32).map(|at| at % 3).collect();
     let mut session = Session::new(Some(labels), SAMPLES, Settings::default()).unwrap();
