@@ -14,7 +14,8 @@ const PAGE: CheckPage = CheckPage {
     name: "labels-in-conflict",
     sees: "Either a linear reader that has not seen a sample's label is sure of another one for 5 % of the samples or more (median over the layers), and \
            that is a seventh or more of all it gets wrong; or the model names at least 12 % more of the probe's labels than a reader of any of its \
-           layers does on unseen samples, beyond four standard errors: it has memorised them. Needs twelve samples a class.",
+           layers does on unseen samples, beyond four standard errors: it has memorised them. Needs twelve samples a class, and of a trained model that it answers with these classes: that \
+           it names at least half as many as a reader.",
     matters: "Some labels are wrong, or classes overlap where nothing in the input tells them apart. A network that fits them learns the samples by heart, \
               and every number that is measured against these labels has a ceiling.",
     remedy: "Look at samples whose label a reader contradicts; correct them, smooth the labels, stop early, or take a loss that bears wrong ones.",
@@ -27,6 +28,8 @@ const PAGE: CheckPage = CheckPage {
 const SURE: f64 = 0.05;
 const SHARE: f64 = 1.0 / 7.0;
 const GAP: f64 = 0.12;
+/// Of what a reader names, what a model that was trained for the labels names itself.
+const ANSWERS: f64 = 0.5;
 
 fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let probe = &evidence.run.header.probe;
@@ -44,6 +47,15 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let (Some(sure), Some(usual)) = (median(&conflict), median(&right)) else {
         return Err("needs a linear reader of the layers".into());
     };
+    let own = layers.last().and_then(|layer| layer.value("accuracy"));
+    let best = layers
+        .iter()
+        .filter_map(|layer| layer.value("reader_accuracy"))
+        .max_by(|a, b| a.value.total_cmp(&b.value));
+    let own = own.filter(|own| best.is_none_or(|best| own.value >= ANSWERS * best.value));
+    if evidence.is_trained() && own.is_none() {
+        return Err("the model was not trained for these labels: it does not answer with them".into());
+    }
     let head = layers.last().map_or(String::new(), carnot_probe::reading::LayerReading::title);
     let say = |saw: String, because: &str| {
         found(
@@ -70,11 +82,6 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
             "labels are wrong, or classes overlap: hard samples would leave it unsure",
         )]);
     }
-    let own = layers.last().and_then(|layer| layer.value("accuracy"));
-    let best = layers
-        .iter()
-        .filter_map(|layer| layer.value("reader_accuracy"))
-        .max_by(|a, b| a.value.total_cmp(&b.value));
     let (Some(own), Some(best)) = (own, best) else { return Ok(vec![]) };
     let error = own.error.unwrap_or(0.0).hypot(best.error.unwrap_or(0.0));
     let gap = own.value - best.value;

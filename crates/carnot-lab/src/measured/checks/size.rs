@@ -1,6 +1,6 @@
 //! S117, S118 and S124: weights, the gain of a norm, or a signal of another size than those of their siblings.
 
-use carnot_probe::reading::StepReading;
+use carnot_probe::reading::{LayerReading, StepReading};
 use carnot_report::finding::{Finding, Level, Safety};
 
 use super::{ModelCheck, Said, found, short};
@@ -31,7 +31,8 @@ const OF_NORMS: CheckPage = CheckPage {
     code: "S118",
     name: "norm-out-of-range",
     sees: "The mean square of what one norm puts out is more than 30 times that of the other norms of the model or less than a thirtieth, while the \
-           others agree within a factor of 10; or a layer norm puts out less than a thousandth in all.",
+           others agree within a factor of 10; or a layer norm puts out less than a thousandth in all. Vectors that are brought to length 1, as at the \
+           end of an embedding model, are not counted.",
     matters: "A norm is there to make its output of order 1. A gain that is 0 or huge cuts what follows off or saturates it; running averages that \
               do not belong to the data do the same in eval mode alone.",
     remedy: "Set the gain to 1; for batch norm let the running averages see data (train mode, momentum above 0).",
@@ -145,11 +146,19 @@ fn other_size(step: &StepReading, group: &[usize], spread: f64, apart: f64) -> O
     ))
 }
 
+/// Is it no norm to order 1, but to length 1, as at the end of an embedding model: no gain, and K = 1/width?
+fn is_unit_vector(layer: &LayerReading, kernel: f64) -> bool {
+    layer.weights.is_none() && (kernel * layer.width as f64 - 1.0).abs() < 0.01
+}
+
 fn norms(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     evidence.normalises()?;
     let now = evidence.now();
-    let is_norm =
-        |at: &usize| now.layers[*at].kind.contains("norm") && now.layers[*at].value("kernel").is_some();
+    let is_norm = |at: &usize| {
+        let layer = &now.layers[*at];
+        let kernel = layer.value("kernel");
+        layer.kind.contains("norm") && kernel.is_some_and(|kernel| !is_unit_vector(layer, kernel.value))
+    };
     let all: Vec<usize> = (0..now.layers.len()).filter(is_norm).collect();
     if all.is_empty() {
         return Err("no norms".into());
