@@ -3,6 +3,7 @@
 //! [`large`] holds the decompositions that use every core.
 
 pub mod large;
+mod reduction;
 mod tridiagonal;
 
 use std::sync::Once;
@@ -10,7 +11,9 @@ use std::sync::Once;
 use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, Par, Side};
 
+use crate::device::wide::{Loop, Real, widest};
 use crate::random::Stream;
+use reduction::three_diagonals;
 use tridiagonal::Tridiagonal;
 
 /// Why a decomposition does not exist.
@@ -117,18 +120,43 @@ pub fn symmetric_eigen(matrix: &[f64], n: usize) -> Result<Eigen, LinalgError> {
 /// # Errors
 /// As [`symmetric_eigen`].
 pub fn symmetric_eigenvalues(matrix: &[f64], n: usize) -> Result<Vec<f64>, LinalgError> {
-    view(matrix, n, n)?;
+    if matrix.len() != n * n {
+        return Err(LinalgError::WrongLength { expected: n * n, found: matrix.len() });
+    }
     if n == 0 {
         return Ok(vec![]);
     }
-    let scale = matrix.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    let scale = largest(matrix);
+    if !scale.is_finite() {
+        view(matrix, n, n)?;
+    }
     if scale == 0.0 {
         return Ok(vec![0.0; n]);
     }
-    // By columns, so that the lower triangle is read; divided by the largest, so that no square leaves the range.
-    let columns = (0..n * n).map(|at| matrix[at % n * n + at / n] / scale).collect();
-    let values = Tridiagonal::of(columns, n).eigenvalues()?;
+    // Divided by the largest, so that no square leaves the range.
+    let (diagonal, beside) = three_diagonals(matrix, n, scale);
+    let values = Tridiagonal::new(diagonal, &beside).eigenvalues()?;
     Ok(values.into_iter().map(|value| value * scale).collect())
+}
+
+/// The largest size of an entry; NaN or infinite when one is.
+fn largest(entries: &[f64]) -> f64 {
+    struct Sizes<'a>(&'a [f64]);
+    impl Loop<f64> for Sizes<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool>(self, most: &mut [f64], bad: &mut [f64], _: &mut [f64]) {
+            for chunk in self.0.chunks(most.len()) {
+                for ((x, most), bad) in chunk.iter().zip(&mut *most).zip(&mut *bad) {
+                    *most = x.abs().greatest(*most);
+                    // Zero times what is not finite is NaN, which stays.
+                    *bad += 0.0 * x;
+                }
+            }
+        }
+    }
+    let (mut most, mut bad) = ([0.0; 32], [0.0; 32]);
+    widest(Sizes(entries), &mut most, &mut bad, &mut []);
+    most.iter().fold(0.0f64, |most, x| most.max(*x)) + bad.iter().sum::<f64>()
 }
 
 /// Singular values of a matrix, descending.

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod elementary;
 mod memory;
 mod product;
+pub(crate) mod symmetric;
 pub mod wide;
 
 pub use memory::zeros;
