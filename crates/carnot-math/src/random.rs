@@ -85,10 +85,10 @@ impl Stream {
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "cannot choose one of 0 things");
         let n = n as u64;
-        let threshold = n.wrapping_neg() % n;
         loop {
             let wide = u128::from(self.generator.next_u64()) * u128::from(n);
-            if wide as u64 >= threshold {
+            // The threshold is below n: its division is rarely needed.
+            if wide as u64 >= n || wide as u64 >= n.wrapping_neg() % n {
                 return (wide >> 64) as usize;
             }
         }

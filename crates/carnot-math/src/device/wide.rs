@@ -93,6 +93,35 @@ pub trait Real: Scalar {
     }
 }
 
+/// $e^x$ for x ≤ 0 to two units in the last place, and 0 below −708.
+///
+/// Source: $x = k \ln 2 + r$ with |r| ≤ ln 2/2, Taylor's series of $e^r$ to the twelfth power (the next term is below 2e-16).
+#[inline(always)]
+pub fn decay<const FMA: bool>(x: f64) -> f64 {
+    // Adding 1.5 · 2⁵² rounds to a whole number, which then stands in the low bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let within = if x > -708.0 { x } else { -708.0 };
+    let shifted = f64::mad::<FMA>(within, std::f64::consts::LOG2_E, ROUND);
+    let k = shifted - ROUND;
+    let r = f64::mad::<FMA>(k, -6.931_471_803_691_238e-1, within);
+    let r = f64::mad::<FMA>(k, -1.908_214_929_270_587_7e-10, r);
+    let square = r * r;
+    // Even and odd powers side by side, so that the chain of multiplications is half as long.
+    let even = [1.0 / 479_001_600.0, 1.0 / 3_628_800.0, 1.0 / 40_320.0, 1.0 / 720.0, 1.0 / 24.0, 0.5];
+    let odd = [1.0 / 39_916_800.0, 1.0 / 362_880.0, 1.0 / 5_040.0, 1.0 / 120.0, 1.0 / 6.0];
+    let (mut p, mut q) = (even[0], odd[0]);
+    for at in 1..6 {
+        p = f64::mad::<FMA>(p, square, even[at]);
+    }
+    for at in 1..5 {
+        q = f64::mad::<FMA>(q, square, odd[at]);
+    }
+    let curved = square * f64::mad::<FMA>(q, r, p);
+    let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
+    let value = f64::mad::<FMA>(scale, r + curved, scale);
+    if x > -708.0 { value } else { 0.0 }
+}
+
 /// c_0 x^n + … + c_n.
 macro_rules! horner {
     ($fma:ident, $x:expr, $first:expr $(, $c:expr)*) => {{
@@ -163,6 +192,32 @@ real!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Decays<'a>(&'a [f64]);
+
+    impl Loop<f64> for Decays<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool>(self, out: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+            for (out, x) in out.iter_mut().zip(self.0) {
+                *out = decay::<FMA>(*x);
+            }
+        }
+    }
+
+    #[test]
+    fn decays_are_as_good_as_the_library() {
+        let x: Vec<f64> = (0..100_000).map(|i| -707.0 * (f64::from(i) / 99_999.0).powi(6)).collect();
+        let mut out = vec![0.0; x.len()];
+        widest(Decays(&x), &mut out, &mut [], &mut []);
+        for (out, x) in out.iter().zip(&x) {
+            assert!((out / x.exp() - 1.0).abs() <= 4.5e-16, "e^{x}: {out}");
+            assert!((decay::<false>(*x) / x.exp() - 1.0).abs() <= 4.5e-16, "e^{x}");
+        }
+        assert_eq!(
+            (decay::<true>(0.0), decay::<true>(-1e9), decay::<true>(f64::NEG_INFINITY)),
+            (1.0, 0.0, 0.0)
+        );
+    }
 
     struct Angles<'a> {
         gap: &'a [f64],

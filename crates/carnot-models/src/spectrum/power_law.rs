@@ -3,6 +3,7 @@
 //! Source: Clauset, Shalizi, Newman 2009, *Power-law distributions in empirical data*, SIAM Review 51, 661: eq. 3.1 (exponent), 3.3 (error),
 //! section 3.3 (start of the tail), section 4.1 (goodness of fit by synthetic sets).
 
+use carnot_math::device::wide::{Loop, Real, decay, widest};
 use carnot_math::random::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +98,11 @@ impl Shape {
 /// [`Unknown::TooFew`] below 20 eigenvalues that are not zero.
 pub fn fit(eigenvalues: &[f64], seed: u64, at: u64) -> Answer<Fit> {
     let (values, logs) = positive(eigenvalues)?;
-    let law = best(&values, &logs, usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })?;
+    let mut ranked = Ranked::of(logs);
+    let law = best(&values, &mut ranked, usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })?;
     // The same starts for the spectrum and for the sets it is compared with.
-    let own = if values.len() > STARTS { best(&values, &logs, STARTS).unwrap_or(law) } else { law };
+    let own = if values.len() > STARTS { best(&values, &mut ranked, STARTS).unwrap_or(law) } else { law };
+    let logs = ranked.logs;
     let (p, p_error) = goodness(&logs, own, seed, at);
     let tail = &logs[logs.len() - law.tail..];
     Ok(Fit { law, p, p_error, alternatives: compare(&values[values.len() - law.tail..], tail) })
@@ -116,7 +119,7 @@ pub fn fit(eigenvalues: &[f64], seed: u64, at: u64) -> Answer<Fit> {
 /// As [`fit`].
 pub fn power_law(eigenvalues: &[f64]) -> Answer<PowerLaw> {
     let (values, logs) = positive(eigenvalues)?;
-    best(&values, &logs, usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })
+    best(&values, &mut Ranked::of(logs), usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })
 }
 
 /// Eigenvalues above rounding, and their logarithms.
@@ -137,60 +140,175 @@ fn tail_sums(logs: &[f64], sums: &mut Vec<f64>) {
     (0..logs.len()).rev().for_each(|at| sums[at] = sums[at + 1] + logs[at]);
 }
 
-/// Every start of a tail that is tried, with the slope α − 1 of the best law from there: from long tails to short ones.
-fn starts<'a>(logs: &'a [f64], sums: &'a [f64], most: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
-    let n = logs.len();
-    let step = (n / most.min(n)).max(1);
-    (0..n - 1).step_by(step).filter_map(move |at| {
-        let is_repeated = at > 0 && logs[at] == logs[at - 1];
-        let excess = sums[at] - (n - at) as f64 * logs[at];
-        (!is_repeated && excess > 0.0).then(|| (at, (n - at) as f64 / excess))
-    })
+/// Starts of a tail looked at together.
+const BLOCK: usize = 32;
+
+/// Logarithms in ascending order, with what the search for a start needs.
+#[derive(Default)]
+struct Ranked {
+    logs: Vec<f64>,
+    /// Of the logarithms from each place to the end, `[n + 1]`.
+    sums: Vec<f64>,
+    /// Gaps between a tail and its law.
+    gaps: Vec<f64>,
+    /// Where to look first: where the tail that was given up last was too far off, the next one mostly is so too.
+    place: usize,
+}
+
+impl Ranked {
+    fn of(logs: Vec<f64>) -> Ranked {
+        let mut ranked = Ranked { logs, ..Ranked::default() };
+        ranked.prepare();
+        ranked
+    }
+
+    /// After the logarithms have changed.
+    fn prepare(&mut self) {
+        tail_sums(&self.logs, &mut self.sums);
+        self.gaps.resize(self.logs.len(), 0.0);
+        self.place = 0;
+    }
+
+    /// Goes through the starts of tails, at most `most` of them, evenly spaced in rank, from long tails to short ones. `found` is told
+    /// start, slope α − 1 of the best law from there and distance of each that is nearer than its last answer; `None` ends the search.
+    fn search(&mut self, most: usize, mut limit: f64, mut found: impl FnMut(usize, f64, f64) -> Option<f64>) {
+        let n = self.logs.len();
+        let step = (n / most.min(n)).max(1);
+        let starts = (n - 1).div_ceil(step);
+        let (mut slopes, mut gaps) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let mut next = 0;
+        while next < starts {
+            let (first, place) = (next, self.place);
+            next = starts.min(first + BLOCK);
+            self.look(first * step, step, &mut slopes[..next - first], &mut gaps);
+            for (number, (slope, gap)) in (first..next).zip(slopes.iter().zip(&gaps)) {
+                let at = number * step;
+                let is_repeated = at > 0 && self.logs[at] == self.logs[at - 1];
+                let is_law = *slope > 0.0 && *slope < f64::INFINITY;
+                if is_repeated || !is_law || (place > at && *gap >= limit) {
+                    continue;
+                }
+                if let Some(distance) = self.distance(at, *slope, limit) {
+                    match found(at, *slope, distance) {
+                        Some(nearer) => limit = nearer,
+                        None => return,
+                    }
+                }
+                // Another place to look first.
+                next = number + 1;
+                break;
+            }
+        }
+    }
+
+    /// Slopes of the best laws from the starts at `first` and every `step` on, and how far off each is at the place to look first.
+    fn look(&self, first: usize, step: usize, slopes: &mut [f64], gaps: &mut [f64]) {
+        let (mut logs, mut sums) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let starts = self.logs[first..].iter().zip(&self.sums[first..]).step_by(step);
+        for ((log, sum), (to_log, to_sum)) in starts.zip(logs.iter_mut().zip(&mut sums)) {
+            (*to_log, *to_sum) = (*log, *sum);
+        }
+        let look = Look {
+            logs: &logs,
+            sums: &sums,
+            size: (self.logs.len() - first) as f64,
+            step: step as f64,
+            size_at_place: (self.logs.len() - self.place) as f64,
+            log: self.logs[self.place],
+        };
+        widest(look, slopes, gaps, &mut []);
+    }
+
+    /// Kolmogorov–Smirnov distance of the tail from `at` on from the law of slope α − 1; `None` as soon as it is not below `limit`.
+    fn distance(&mut self, at: usize, slope: f64, limit: f64) -> Option<f64> {
+        let (mut largest, mut seen) = ([0.0; LANES], [0.0]);
+        widest(Scan { tail: &self.logs[at..], slope, limit }, &mut self.gaps, &mut largest, &mut seen);
+        let largest = largest.iter().fold(0.0f64, |most, gap| most.max(*gap));
+        let furthest = self.gaps[..seen[0] as usize].iter().rposition(|gap| *gap == largest);
+        self.place = at + furthest.unwrap_or(0);
+        (largest < limit).then_some(largest)
+    }
+}
+
+/// How far the share of a tail below one of its values lies from the law's.
+///
+/// * `rise`: logarithm of the value over the start of the tail, ≥ 0; `share`: of the tail, below the value
+#[inline(always)]
+fn gap<const FMA: bool>(rise: f64, slope: f64, share: f64) -> f64 {
+    (1.0 - decay::<FMA>(-slope * rise) - share).abs()
+}
+
+/// Slopes and gaps of many starts at one place.
+struct Look<'a> {
+    logs: &'a [f64; BLOCK],
+    sums: &'a [f64; BLOCK],
+    /// Values in the first tail, and how many fewer are in each after it.
+    size: f64,
+    step: f64,
+    /// Values from the place to the end.
+    size_at_place: f64,
+    /// The logarithm at the place.
+    log: f64,
+}
+
+impl Loop<f64> for Look<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, slopes: &mut [f64], gaps: &mut [f64], _: &mut [f64]) {
+        let starts = self.logs.iter().zip(self.sums).zip(slopes.iter_mut().zip(gaps));
+        for (number, ((log, sum), (slope, there))) in starts.enumerate() {
+            let size = self.size - f64::from(number as u32) * self.step;
+            *slope = size / (sum - size * log);
+            *there = gap::<FMA>(self.log - log, *slope, (size - self.size_at_place) / size);
+        }
+    }
+}
+
+/// Gaps side by side.
+const LANES: usize = 8;
+
+/// Points looked at between two comparisons with the limit.
+const PIECE: usize = 4 * LANES;
+
+/// The gaps of one tail, the largest by lanes, and how many were looked at before one reached the limit.
+struct Scan<'a> {
+    tail: &'a [f64],
+    slope: f64,
+    limit: f64,
+}
+
+impl Loop<f64> for Scan<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, gaps: &mut [f64], largest: &mut [f64], seen: &mut [f64]) {
+        let (start, size) = (self.tail[0], self.tail.len() as f64);
+        for (tail, gaps) in self.tail.chunks(PIECE).zip(gaps.chunks_mut(PIECE)) {
+            let before = seen[0];
+            for (at, (log, there)) in tail.iter().zip(&mut *gaps).enumerate() {
+                *there = gap::<FMA>(log - start, self.slope, (before + f64::from(at as u32)) / size);
+            }
+            for chunk in gaps[..tail.len()].chunks(LANES) {
+                for (gap, most) in chunk.iter().zip(&mut *largest) {
+                    *most = gap.greatest(*most);
+                }
+            }
+            seen[0] = before + tail.len() as f64;
+            if largest.iter().any(|most| *most >= self.limit) {
+                return;
+            }
+        }
+    }
 }
 
 /// The start with the smallest distance, among at most `most` of them, evenly spaced in rank. Of equal distances the first counts.
-fn best(values: &[f64], logs: &[f64], most: usize) -> Option<PowerLaw> {
-    let mut sums = Vec::new();
-    tail_sums(logs, &mut sums);
-    let (mut best, mut place): (Option<PowerLaw>, usize) = (None, 0);
-    for (at, slope) in starts(logs, &sums, most) {
-        let limit = best.map_or(f64::INFINITY, |best| best.distance);
-        if let Some(distance) = distance(logs, at, slope, limit, &mut place) {
-            let tail = logs.len() - at;
-            let error = slope / (tail as f64).sqrt();
-            best = Some(PowerLaw { alpha: 1.0 + slope, error, start: values[at], tail, distance });
-        }
-    }
+fn best(values: &[f64], ranked: &mut Ranked, most: usize) -> Option<PowerLaw> {
+    let mut best = None;
+    let n = values.len();
+    ranked.search(most, f64::INFINITY, |at, slope, distance| {
+        let tail = n - at;
+        let error = slope / (tail as f64).sqrt();
+        best = Some(PowerLaw { alpha: 1.0 + slope, error, start: values[at], tail, distance });
+        Some(distance)
+    });
     best
-}
-
-/// Points looked at between two comparisons with the limit.
-const PIECE: usize = 32;
-
-/// Kolmogorov–Smirnov distance of the tail from `at` on from the law of slope α − 1; `None` as soon as it is not below `limit`.
-///
-/// * `place`: where to look first, and where the tail that was given up was too far off: the next one mostly is so there too
-fn distance(logs: &[f64], at: usize, slope: f64, limit: f64, place: &mut usize) -> Option<f64> {
-    let tail = &logs[at..];
-    let share = 1.0 / tail.len() as f64;
-    let gap = |i: usize| (1.0 - (-slope * (tail[i] - tail[0])).exp() - i as f64 * share).abs();
-    if *place > at && gap(*place - at) >= limit {
-        return None;
-    }
-    let mut largest = 0.0f64;
-    for first in (0..tail.len()).step_by(PIECE) {
-        for i in first..tail.len().min(first + PIECE) {
-            let gap = gap(i);
-            if gap > largest {
-                largest = gap;
-                *place = at + i;
-            }
-        }
-        if largest >= limit {
-            return None;
-        }
-    }
-    Some(largest)
 }
 
 /// Share of synthetic sets that lie further from their own best law than the spectrum does, and its standard error.
@@ -199,23 +317,32 @@ fn distance(logs: &[f64], at: usize, slope: f64, limit: f64, place: &mut usize) 
 /// logarithms are drawn, since nothing else enters the distance, and a set is done with at the first start that brings it as near.
 fn goodness(logs: &[f64], law: PowerLaw, seed: u64, at: u64) -> (f64, f64) {
     let n = logs.len();
-    let body = n - law.tail;
+    let (body, _) = logs.split_at(n - law.tail);
     let (start, slope) = (law.start.ln(), law.alpha - 1.0);
-    let (mut set, mut sums) = (vec![0.0; n], Vec::new());
+    let (mut set, mut counts, mut tail) = (Ranked::default(), vec![0usize; body.len()], Vec::new());
     let worse = (0..SETS as u64).filter(|number| {
         let mut stream = Stream::new(seed, "power-law sets", &[at, *number]);
-        set.fill_with(|| {
-            if stream.below(n) < body {
-                logs[stream.below(body)]
+        for _ in 0..n {
+            if stream.below(n) < body.len() {
+                counts[stream.below(body.len())] += 1;
             } else {
-                start - (1.0 - stream.uniform()).ln() / slope
+                tail.push(start - (1.0 - stream.uniform()).ln() / slope);
             }
+        }
+        // In order already, but for the draws from the law, which lie above the others.
+        tail.sort_unstable_by(f64::total_cmp);
+        set.logs.clear();
+        for (log, count) in body.iter().zip(&mut counts) {
+            set.logs.extend(std::iter::repeat_n(*log, std::mem::take(count)));
+        }
+        set.logs.append(&mut tail);
+        set.prepare();
+        let mut is_near = false;
+        set.search(STARTS, law.distance, |_, _, _| {
+            is_near = true;
+            None
         });
-        set.sort_unstable_by(f64::total_cmp);
-        tail_sums(&set, &mut sums);
-        let mut place = 0;
-        !starts(&set, &sums, STARTS)
-            .any(|(at, slope)| distance(&set, at, slope, law.distance, &mut place).is_some())
+        !is_near
     });
     let p = worse.count() as f64 / SETS as f64;
     // One set more than counted, on either side, keeps the error above zero.
@@ -242,7 +369,7 @@ mod tests {
         // x = e^(i/10), i = 0 … 99: mean logarithm 4.95, so α = 1 + 1/4.95 where the whole set is the tail.
         let values: Vec<f64> = (0..100).map(|i| (f64::from(i) / 10.0).exp()).collect();
         let logs: Vec<f64> = values.iter().map(|x| x.ln()).collect();
-        let law = best(&values, &logs, 1).unwrap();
+        let law = best(&values, &mut Ranked::of(logs), 1).unwrap();
         assert!((law.alpha - (1.0 + 1.0 / 4.95)).abs() < 1e-12 && law.tail == 100);
         assert!((law.error - 0.1 / 4.95).abs() < 1e-12);
     }
@@ -295,7 +422,10 @@ mod tests {
             let slow = (0..values.len() - 1).filter_map(|at| {
                 let tail = &logs[at..];
                 let slope = tail.len() as f64 / tail.iter().map(|log| log - tail[0]).sum::<f64>();
-                Some((distance(&logs, at, slope, f64::INFINITY, &mut 0)?, at, slope))
+                let gap = |(i, log): (usize, &f64)| {
+                    (1.0 - (-slope * (log - tail[0])).exp() - i as f64 / tail.len() as f64).abs()
+                };
+                Some((tail.iter().enumerate().map(gap).fold(0.0, f64::max), at, slope))
             });
             let (expect, at, slope) = slow.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
             let law = power_law(&values).unwrap();
