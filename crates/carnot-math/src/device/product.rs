@@ -97,12 +97,25 @@ pub fn gram_into(dst: &mut [f64], a: View<f64>) {
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub fn gram(dst: &mut [f64], a: View<f64>, accumulate: bool) {
+pub fn gram<S: Scalar>(dst: &mut [S], a: View<S>, accumulate: bool) {
     let [m, _] = a.shape();
     assert_eq!(dst.len(), m * m, "a Gram matrix of {m} rows written to {} numbers", dst.len());
+    if TypeId::of::<S>() == TypeId::of::<f32>() {
+        // SAFETY: S is f32.
+        unsafe { multiply_self::<f32>(cast_mut(dst), cast(a), 1.0, accumulate) }
+    } else {
+        assert_eq!(TypeId::of::<S>(), TypeId::of::<f64>(), "Scalar is sealed: f32 or f64");
+        // SAFETY: S is f64.
+        unsafe { multiply_self::<f64>(cast_mut(dst), cast(a), 1.0, accumulate) }
+    }
+}
+
+/// faer's matrix is the transpose: its upper triangle is our lower one.
+#[inline(always)]
+fn multiply_self<T: faer::traits::ComplexField>(dst: &mut [T], a: View<T>, one: T, accumulate: bool) {
+    let [m, _] = a.shape();
     let beta = if accumulate { Accum::Add } else { Accum::Replace };
     let columns = as_columns(a);
-    // faer's matrix is the transpose: its upper triangle is our lower one.
     triangular::matmul(
         MatMut::from_column_major_slice_mut(dst, m, m),
         BlockStructure::TriangularUpper,
@@ -111,7 +124,7 @@ pub fn gram(dst: &mut [f64], a: View<f64>, accumulate: bool) {
         BlockStructure::Rectangular,
         columns,
         BlockStructure::Rectangular,
-        1.0,
+        one,
         Par::Seq,
     );
 }

@@ -77,8 +77,8 @@ pub fn analyse(values: &[f32], shape: Shape, seed: u64, at: u64) -> Analysis {
     let c_w = (entries.std * entries.std + entries.mean * entries.mean) * fan_in as f64;
     (analysis.c_w, analysis.c_w_error) = (Some(c_w), Some(c_w * entries.variance_error));
     analysis.dead = Ok(dead(values, rows, columns, window));
-    let gram = match Gram::of(values, rows, columns) {
-        Ok(gram) => gram,
+    let (gram, eigenvalues) = match Gram::with_eigenvalues(values, rows, columns) {
+        Ok(both) => both,
         Err(why) => {
             analysis.ranks = Err(why.clone());
             analysis.tail = Err(why.clone());
@@ -88,7 +88,6 @@ pub fn analyse(values: &[f32], shape: Shape, seed: u64, at: u64) -> Analysis {
         }
     };
     analysis.duplicated = duplicated(values, rows, columns, &gram);
-    let eigenvalues = gram.eigenvalues();
     drop(gram);
     let of = |eigenvalues: &Answer<Vec<f64>>| eigenvalues.clone();
     analysis.ranks = of(&eigenvalues).and_then(|values| Ranks::of(&values));
