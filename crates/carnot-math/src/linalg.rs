@@ -126,35 +126,46 @@ pub fn symmetric_eigenvalues(matrix: &[f64], n: usize) -> Result<Vec<f64>, Linal
     if n == 0 {
         return Ok(vec![]);
     }
-    let scale = largest(matrix);
-    if !scale.is_finite() {
+    let largest = largest(matrix);
+    if largest.is_nan() {
         view(matrix, n, n)?;
     }
-    if scale == 0.0 {
+    if largest == 0.0 {
         return Ok(vec![0.0; n]);
     }
-    // Divided by the largest, so that no square leaves the range.
+    // Divided by the power of two below the largest, which rounds nothing, so that no square leaves the range.
+    let scale = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits()).max(f64::MIN_POSITIVE);
     let (diagonal, beside) = three_diagonals(matrix, n, scale);
     let values = Tridiagonal::new(diagonal, &beside).eigenvalues()?;
     Ok(values.into_iter().map(|value| value * scale).collect())
 }
 
-/// The largest size of an entry; NaN or infinite when one is.
+/// The largest size of an entry; NaN when one is NaN or infinite.
 fn largest(entries: &[f64]) -> f64 {
+    const LANES: usize = 16;
     struct Sizes<'a>(&'a [f64]);
     impl Loop<f64> for Sizes<'_> {
         #[inline(always)]
         fn run<const FMA: bool>(self, most: &mut [f64], bad: &mut [f64], _: &mut [f64]) {
-            for chunk in self.0.chunks(most.len()) {
-                for ((x, most), bad) in chunk.iter().zip(&mut *most).zip(&mut *bad) {
-                    *most = x.abs().greatest(*most);
-                    // Zero times what is not finite is NaN, which stays.
-                    *bad += 0.0 * x;
+            let (most, bad) = (&mut most[..LANES], &mut bad[..LANES]);
+            // Zero times what is not finite is NaN, which stays in a sum.
+            let whole = self.0.chunks_exact(4 * LANES);
+            for (x, lane) in whole.remainder().iter().zip((0..LANES).cycle()) {
+                most[lane] = x.abs().greatest(most[lane]);
+                bad[lane] += 0.0 * x;
+            }
+            for chunk in whole {
+                let (a, b) = chunk.split_at(2 * LANES);
+                for lane in 0..LANES {
+                    let (a, b, c, d) = (a[lane], a[lane + LANES], b[lane], b[lane + LANES]);
+                    let two = a.abs().greatest(b.abs());
+                    most[lane] = c.abs().greatest(d.abs()).greatest(two).greatest(most[lane]);
+                    bad[lane] += 0.0 * a + 0.0 * b + (0.0 * c + 0.0 * d);
                 }
             }
         }
     }
-    let (mut most, mut bad) = ([0.0; 32], [0.0; 32]);
+    let (mut most, mut bad) = ([0.0; LANES], [0.0; LANES]);
     widest(Sizes(entries), &mut most, &mut bad, &mut []);
     most.iter().fold(0.0f64, |most, x| most.max(*x)) + bad.iter().sum::<f64>()
 }

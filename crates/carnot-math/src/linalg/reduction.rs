@@ -7,15 +7,16 @@
 //! Source: Golub and Van Loan, *Matrix Computations*, algorithm 8.3.1; from the last row up, so that what is left starts at the first column.
 
 use crate::device::symmetric::{Vectors, WIDTH, place, update_and_multiply};
+use crate::device::wide::{Loop, widest};
 
-/// A tail of a row below this, squared, is taken for zero: the largest entry is 1, and the square root is lost in its rounding a hundred
+/// A tail of a row below this, squared, is taken for zero: the largest entry is 1 or 2, and the square root is lost in its rounding a hundred
 /// times over.
 const NOTHING: f64 = 1e-280;
 
 /// Diagonal and what stands beside it, `[n]` each; the last of the second is zero.
 ///
 /// * `matrix`: `[n, n]`, row-major; the lower triangle is read
-/// * `scale`: the largest of its entries, by which it is divided
+/// * `scale`: a power of two by which it is divided; no entry is twice as large
 pub(super) fn three_diagonals(matrix: &[f64], n: usize, scale: f64) -> (Vec<f64>, Vec<f64>) {
     let side = n.next_multiple_of(WIDTH);
     let mut tiles = in_tiles(matrix, n, scale);
@@ -64,16 +65,41 @@ pub(super) fn three_diagonals(matrix: &[f64], n: usize, scale: f64) -> (Vec<f64>
 fn in_tiles(matrix: &[f64], n: usize, scale: f64) -> Vec<f64> {
     let side = n.next_multiple_of(WIDTH);
     let mut tiles = vec![0.0; side * side];
-    for row in 0..n {
-        for (chunk, first) in matrix[row * n..][..=row].chunks(WIDTH).zip((0..).step_by(WIDTH)) {
-            let to = &mut tiles[place(side, row, first)..];
-            chunk.iter().zip(to).for_each(|(from, to)| *to = from / scale);
-        }
-        for column in row / WIDTH * WIDTH..row {
-            tiles[place(side, column, row)] = tiles[place(side, row, column)];
+    widest(Tiled { matrix, n, inverse: 1.0 / scale }, &mut tiles, &mut [], &mut []);
+    tiles
+}
+
+/// Lower triangle of a row-major matrix to tiles.
+struct Tiled<'a> {
+    matrix: &'a [f64],
+    n: usize,
+    inverse: f64,
+}
+
+impl Loop<f64> for Tiled<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, tiles: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+        let side = self.n.next_multiple_of(WIDTH);
+        for row in 0..self.n {
+            let entries = &self.matrix[row * self.n..][..=row];
+            let whole = entries.chunks_exact(WIDTH);
+            let (left, last) = (whole.remainder(), row / WIDTH * WIDTH);
+            for (at, chunk) in whole.enumerate() {
+                let to = &mut tiles[place(side, row, WIDTH * at)..][..WIDTH];
+                (0..WIDTH).for_each(|lane| to[lane] = chunk[lane] * self.inverse);
+            }
+            // Tiles on the diagonal have both halves.
+            for (at, entry) in left.iter().enumerate() {
+                tiles[place(side, row, last + at)] = entry * self.inverse;
+                tiles[place(side, last + at, row)] = entry * self.inverse;
+            }
+            if left.is_empty() {
+                for column in last..row {
+                    tiles[place(side, column, row)] = tiles[place(side, row, column)];
+                }
+            }
         }
     }
-    tiles
 }
 
 /// Inner product, by lanes.

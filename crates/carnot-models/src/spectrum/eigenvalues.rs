@@ -1,6 +1,7 @@
 //! Eigenvalues of the Gram matrix, the squares of the singular values, and the ranks that follow from them.
 
-use carnot_math::device::{View, gram, mirror};
+use carnot_math::device::wide::{Loop, widest};
+use carnot_math::device::{View, gram};
 use carnot_math::linalg::symmetric_eigenvalues;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ const LEAST: f64 = 1e-3;
 
 /// The Gram matrix over the shorter side, and whether that side is the rows.
 pub struct Gram {
-    /// `[n, n]`, row-major: $W W^T$ when the rows are fewer, $W^T W$ otherwise.
+    /// `[n, n]`, row-major: $W W^T$ when the rows are fewer, $W^T W$ otherwise; on and below the diagonal, zeros above.
     pub entries: Vec<f64>,
     /// Its side.
     pub side: usize,
@@ -51,7 +52,6 @@ impl Gram {
                 gram(&mut entries, view.transposed(), true);
             }
         }
-        mirror(&mut entries, side);
         Ok(Gram { entries, side, is_of_rows })
     }
 
@@ -70,9 +70,7 @@ impl Gram {
         let is_of_rows = rows <= columns;
         let mut add = |view: View<f32>| {
             gram(&mut part, view, false);
-            for (row, (to, from)) in entries.chunks_mut(side).zip(part.chunks(side)).enumerate() {
-                to[..=row].iter_mut().zip(from).for_each(|(to, from)| *to += f64::from(*from));
-            }
+            widest(Added { part: &part, side }, &mut entries, &mut [], &mut []);
         };
         if is_of_rows {
             let mut block = Vec::with_capacity(rows * ROWS);
@@ -91,7 +89,6 @@ impl Gram {
         if !(1e-20..1e20).contains(&squares) {
             return None;
         }
-        mirror(&mut entries, side);
         Some(Gram { entries, side, is_of_rows })
     }
 
@@ -121,6 +118,23 @@ impl Gram {
     pub fn eigenvalues(&self) -> Answer<Vec<f64>> {
         let values = symmetric_eigenvalues(&self.entries, self.side).map_err(|_| Unknown::NotConverged)?;
         Ok(values.into_iter().map(|value| value.max(0.0)).collect())
+    }
+}
+
+/// Adds the lower triangle of a matrix in single precision.
+struct Added<'a> {
+    part: &'a [f32],
+    side: usize,
+}
+
+impl Loop<f64> for Added<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self, entries: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+        for (row, (to, from)) in entries.chunks_mut(self.side).zip(self.part.chunks(self.side)).enumerate() {
+            for (to, from) in to[..=row].iter_mut().zip(from) {
+                *to += f64::from(*from);
+            }
+        }
     }
 }
 

@@ -69,18 +69,16 @@ impl Entries {
     pub fn of(values: &[f32]) -> Answer<Entries> {
         let Some(first) = values.first() else { return Err(Unknown::TooFew { found: 0, needed: 1 }) };
         let n = values.len() as f64;
-        let ([mut sums, mut least, mut most], start) = ([[0.0; LANES]; 3], f64::from(*first));
-        least.fill(start);
-        most.fill(start);
-        widest(Sums(values), &mut sums, &mut least, &mut most);
+        let mut sums = [0.0; LANES];
+        widest(Sums(values), &mut sums, &mut [], &mut []);
         let total: f64 = sums.iter().sum();
         // Finite entries in single precision cannot add up to more than a double holds.
         if !total.is_finite() {
             let (nan, infinite) = not_finite(values);
             return Err(Unknown::NotFinite { nan, infinite });
         }
-        if least.iter().chain(&most).all(|value| *value == start) {
-            return Err(Unknown::Constant { value: start });
+        if values.iter().all(|value| value == first) {
+            return Err(Unknown::Constant { value: f64::from(*first) });
         }
         let mean = total / n;
         let [mut squares, mut fourths, mut sizes] = [[0.0; LANES]; 3];
@@ -88,7 +86,7 @@ impl Entries {
         let (second, fourth) = (squares.iter().sum::<f64>() / n, fourths.iter().sum::<f64>() / n);
         let kurtosis = fourth / (second * second) - 3.0;
         let std = second.sqrt();
-        let largest = sizes.iter().fold(0.0f64, |most, size| most.max(*size)) / std;
+        let largest = sizes.iter().fold(0.0f64, |most, size| most.max(*size)).sqrt() / std;
         let variance_error = ((kurtosis + 2.0).max(0.0) / n).sqrt();
         Ok(Entries { count: values.len() as u64, mean, std, variance_error, kurtosis, largest })
     }
@@ -116,25 +114,31 @@ impl Entries {
 /// Sums that run side by side, so that rounding does not grow with the number of entries and the processor is busy.
 const LANES: usize = 32;
 
-/// Sum, least and largest entry, by lanes.
+/// Entries added up before the sum of their lane is touched: reading and writing the lanes would take longer than adding.
+const DEEP: usize = 4;
+
+/// Sum, by lanes.
 struct Sums<'a>(&'a [f32]);
 
 impl Loop<f64> for Sums<'_> {
     #[inline(always)]
-    fn run<const FMA: bool>(self, sums: &mut [f64], least: &mut [f64], most: &mut [f64]) {
-        for chunk in self.0.chunks(LANES) {
-            let lanes = chunk.iter().zip(&mut *sums).zip(&mut *least).zip(&mut *most);
-            for (((w, sum), least), most) in lanes {
-                let w = f64::from(*w);
-                *sum += w;
-                *least = w.least(*least);
-                *most = w.greatest(*most);
+    fn run<const FMA: bool>(self, sums: &mut [f64], _: &mut [f64], _: &mut [f64]) {
+        let sums = &mut sums[..LANES];
+        let whole = self.0.chunks_exact(DEEP * LANES);
+        for (w, lane) in whole.remainder().iter().zip((0..LANES).cycle()) {
+            sums[lane] += f64::from(*w);
+        }
+        for chunk in whole {
+            let (a, b, c, d) = quarters(chunk);
+            for lane in 0..LANES {
+                let [a, b, c, d] = [a[lane], b[lane], c[lane], d[lane]].map(f64::from);
+                sums[lane] += (a + b) + (c + d);
             }
         }
     }
 }
 
-/// Second and fourth powers of the distance from the mean, and the largest distance, by lanes.
+/// Second and fourth powers of the distance from the mean, and the largest square, by lanes.
 struct Powers<'a> {
     values: &'a [f32],
     mean: f64,
@@ -143,17 +147,38 @@ struct Powers<'a> {
 impl Loop<f64> for Powers<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self, squares: &mut [f64], fourths: &mut [f64], sizes: &mut [f64]) {
-        for chunk in self.values.chunks(LANES) {
-            let lanes = chunk.iter().zip(&mut *squares).zip(&mut *fourths).zip(&mut *sizes);
-            for (((w, square_sum), fourth_sum), size) in lanes {
-                let distance = f64::from(*w) - self.mean;
-                let square = distance * distance;
-                *square_sum += square;
-                *fourth_sum = f64::mad::<FMA>(square, square, *fourth_sum);
-                *size = distance.abs().greatest(*size);
+        let (squares, fourths, sizes) = (&mut squares[..LANES], &mut fourths[..LANES], &mut sizes[..LANES]);
+        let whole = self.values.chunks_exact(DEEP * LANES);
+        for (w, lane) in whole.remainder().iter().zip((0..LANES).cycle()) {
+            let square = (f64::from(*w) - self.mean).powi(2);
+            squares[lane] += square;
+            fourths[lane] += square * square;
+            sizes[lane] = square.greatest(sizes[lane]);
+        }
+        for chunk in whole {
+            let (a, b, c, d) = quarters(chunk);
+            for lane in 0..LANES {
+                let of = |w: f32| {
+                    let distance = f64::from(w) - self.mean;
+                    distance * distance
+                };
+                let (a, b, c, d) = (of(a[lane]), of(b[lane]), of(c[lane]), of(d[lane]));
+                squares[lane] += (a + b) + (c + d);
+                let two = f64::mad::<FMA>(a, a, b * b);
+                fourths[lane] += f64::mad::<FMA>(c, c, two) + d * d;
+                sizes[lane] = a.greatest(b).greatest(c.greatest(d)).greatest(sizes[lane]);
             }
         }
     }
+}
+
+/// A chunk cut in four.
+#[inline(always)]
+fn quarters(chunk: &[f32]) -> (&[f32], &[f32], &[f32], &[f32]) {
+    let (a, rest) = chunk.split_at(LANES);
+    let (b, rest) = rest.split_at(LANES);
+    let (c, d) = rest.split_at(LANES);
+    (a, b, c, &d[..LANES])
 }
 
 #[cfg(test)]

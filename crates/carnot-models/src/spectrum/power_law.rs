@@ -204,9 +204,15 @@ impl Ranked {
     /// Slopes of the best laws from the starts at `first` and every `step` on, and how far off each is at the place to look first.
     fn look(&self, first: usize, step: usize, slopes: &mut [f64], gaps: &mut [f64]) {
         let (mut logs, mut sums) = ([0.0; BLOCK], [0.0; BLOCK]);
-        let starts = self.logs[first..].iter().zip(&self.sums[first..]).step_by(step);
-        for ((log, sum), (to_log, to_sum)) in starts.zip(logs.iter_mut().zip(&mut sums)) {
-            (*to_log, *to_sum) = (*log, *sum);
+        let (from_logs, from_sums) = (&self.logs[first..], &self.sums[first..]);
+        if step == 1 {
+            let count = slopes.len();
+            logs[..count].copy_from_slice(&from_logs[..count]);
+            sums[..count].copy_from_slice(&from_sums[..count]);
+        } else {
+            for (number, (to_log, to_sum)) in logs.iter_mut().zip(&mut sums).take(slopes.len()).enumerate() {
+                (*to_log, *to_sum) = (from_logs[number * step], from_sums[number * step]);
+            }
         }
         let look = Look {
             logs: &logs,

@@ -47,12 +47,18 @@ pub struct Duplicated {
 /// * `window`: columns of one channel, side by side; a position that no window looks at is no dead input
 #[must_use]
 pub fn dead(values: &[f32], rows: usize, columns: usize, window: usize) -> Dead {
-    let (mut of_rows, mut of_columns) = (vec![0.0f64; rows], vec![0.0f64; columns]);
-    widest(Squares { values, columns }, &mut of_rows, &mut of_columns, &mut [0.0; LANES]);
+    let (of_rows, of_columns) = squares(values, rows, columns);
     let (outputs, first_output) = far_below(&of_rows);
     let channels: Vec<f64> = of_columns.chunks(window.max(1)).map(|channel| channel.iter().sum()).collect();
     let (inputs, first_input) = far_below(&channels);
     Dead { outputs, first_output, inputs, first_input }
+}
+
+/// Sums of squares over each row and over each column.
+fn squares(values: &[f32], rows: usize, columns: usize) -> (Vec<f64>, Vec<f64>) {
+    let (mut of_rows, mut of_columns) = (vec![0.0f64; rows], vec![0.0f64; columns]);
+    widest(Squares { values, columns }, &mut of_rows, &mut of_columns, &mut [0.0; LANES]);
+    (of_rows, of_columns)
 }
 
 /// Sums that run side by side.
@@ -113,21 +119,14 @@ pub fn duplicated(values: &[f32], rows: usize, columns: usize, gram: &Gram) -> A
     if (rows as f64).powi(2) * columns as f64 > MOST_WORK {
         return Err(Unknown::TooManyPairs { units: rows });
     }
-    let mut unit = values.to_vec();
-    let mut norms = Vec::with_capacity(rows);
-    for row in unit.chunks_mut(columns) {
-        let norm = row.iter().map(|&w| f64::from(w) * f64::from(w)).sum::<f64>().sqrt();
-        norms.push(norm);
-        if norm > 0.0 {
-            let inverse = (1.0 / norm) as f32;
-            row.iter_mut().for_each(|w| *w *= inverse);
-        }
-    }
+    let (of_rows, _) = squares(values, rows, columns);
+    let norms: Vec<f64> = of_rows.iter().map(|square| square.sqrt()).collect();
     let cosine = |i: usize, j: usize| {
-        let of = |row: usize| &unit[row * columns..(row + 1) * columns];
-        of(i).iter().zip(of(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        let of = |row: usize| &values[row * columns..(row + 1) * columns];
+        let product: f64 = of(i).iter().zip(of(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        product / (norms[i] * norms[j])
     };
-    let near = Near::of(&unit, columns);
+    let near = Near::of(values, columns, &norms);
     let mut found = Duplicated::default();
     let mut products = vec![0f32; ROWS * rows];
     for first in (0..rows).step_by(ROWS) {
@@ -156,10 +155,13 @@ struct Near {
 }
 
 impl Near {
-    fn of(unit: &[f32], columns: usize) -> Near {
+    fn of(values: &[f32], columns: usize, norms: &[f64]) -> Near {
         let step = columns.div_ceil(LOOKED_AT);
-        let parts: Vec<f32> =
-            unit.chunks(columns).flat_map(|row| row.iter().copied().step_by(step)).collect();
+        let mut parts = Vec::with_capacity(norms.len() * columns.div_ceil(step));
+        for (row, norm) in values.chunks(columns).zip(norms) {
+            let inverse = if *norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
+            parts.extend(row.iter().step_by(step).map(|w| w * inverse));
+        }
         let few = columns.div_ceil(step);
         let squares = parts.chunks(few).map(|part| part.iter().map(|w| w * w).sum()).collect();
         Near { parts, few, squares }
