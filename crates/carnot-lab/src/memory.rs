@@ -8,6 +8,11 @@ pub const GIB: f64 = 1_073_741_824.0;
 /// Share of the free memory that one command plans for: others need some too.
 const SHARE: f64 = 0.8;
 
+/// For programs, at their start: what has been freed is kept for the next time, up to 64 MiB ([`carnot_math::device::keep_freed`]).
+pub fn keep_freed() {
+    carnot_math::device::keep_freed();
+}
+
 /// Bytes that may be planned with: `wanted` GiB when given, else what the machine, the control group and the limits of the
 /// process leave, of which a fifth is kept back.
 pub fn budget(wanted: Option<f64>) -> f64 {

@@ -57,6 +57,7 @@ enum Outcome {
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    carnot_lab::memory::keep_freed();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     output::install_panic_hook(&arguments);
     let matches = match cli::command().try_get_matches_from(&arguments) {

@@ -1,7 +1,7 @@
 //! Where numbers are crunched: the only module that may contain `unsafe`.
 //!
 //! * [`product()`], [`product_into`], [`gram_into`]: products of row-major matrices, on one thread
-//! * [`zeros`]: memory for large results
+//! * [`zeros`], [`keep_freed`]: memory for large results, and memory used again
 //! * [`cpu`]: loops over numbers, compiled for several instruction sets
 //! * [`wide`]: loops of other crates, compiled the same way
 //!
@@ -15,5 +15,5 @@ mod product;
 pub(crate) mod symmetric;
 pub mod wide;
 
-pub use memory::zeros;
+pub use memory::{keep_freed, zeros};
 pub use product::{View, gram, gram_into, mirror, product, product_into};
