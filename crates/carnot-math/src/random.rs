@@ -65,6 +65,7 @@ impl Stream {
     }
 
     /// A uniform number in [0, 1), a multiple of 2⁻⁵³.
+    #[inline]
     pub fn uniform(&mut self) -> f64 {
         (self.generator.next_u64() >> 11) as f64 * (0.5f64).powi(53)
     }
@@ -82,6 +83,7 @@ impl Stream {
     /// When `n` is 0: there is nothing to choose from.
     ///
     /// Source: Lemire 2019, *Fast random integer generation in an interval*.
+    #[inline]
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "cannot choose one of 0 things");
         let n = n as u64;

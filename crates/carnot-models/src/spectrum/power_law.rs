@@ -3,6 +3,8 @@
 //! Source: Clauset, Shalizi, Newman 2009, *Power-law distributions in empirical data*, SIAM Review 51, 661: eq. 3.1 (exponent), 3.3 (error),
 //! section 3.3 (start of the tail), section 4.1 (goodness of fit by synthetic sets).
 
+use std::ops::Range;
+
 use carnot_math::device::wide::{Loop, Real, decay, widest};
 use carnot_math::random::Stream;
 use serde::{Deserialize, Serialize};
@@ -101,7 +103,8 @@ pub fn fit(eigenvalues: &[f64], seed: u64, at: u64) -> Answer<Fit> {
     let mut ranked = Ranked::of(logs);
     let law = best(&values, &mut ranked, usize::MAX).ok_or(Unknown::TooFew { found: 0, needed: FEWEST })?;
     // The same starts for the spectrum and for the sets it is compared with.
-    let own = if values.len() > STARTS { best(&values, &mut ranked, STARTS).unwrap_or(law) } else { law };
+    let own =
+        if values.len() >= 2 * STARTS { best(&values, &mut ranked, STARTS).unwrap_or(law) } else { law };
     let logs = ranked.logs;
     let (p, p_error) = goodness(&logs, own, seed, at);
     let tail = &logs[logs.len() - law.tail..];
@@ -171,15 +174,44 @@ impl Ranked {
 
     /// Goes through the starts of tails, at most `most` of them, evenly spaced in rank, from long tails to short ones. `found` is told
     /// start, slope α − 1 of the best law from there and distance of each that is nearer than its last answer; `None` ends the search.
-    fn search(&mut self, most: usize, mut limit: f64, mut found: impl FnMut(usize, f64, f64) -> Option<f64>) {
-        let n = self.logs.len();
-        let step = (n / most.min(n)).max(1);
-        let starts = (n - 1).div_ceil(step);
+    fn search(&mut self, most: usize, limit: f64, mut found: impl FnMut(usize, f64, f64) -> Option<f64>) {
+        let step = self.step(most);
+        self.search_in(0..(self.logs.len() - 1).div_ceil(step), step, limit, &mut found);
+    }
+
+    /// Whether a tail is nearer to its law than `limit`. Which is asked first changes no answer: those from `likely` on are.
+    fn is_near(&mut self, most: usize, limit: f64, likely: usize) -> bool {
+        let step = self.step(most);
+        let starts = (self.logs.len() - 1).div_ceil(step);
+        let middle = starts.min(likely / step);
+        let mut is_near = false;
+        let mut stop = |_, _, _| {
+            is_near = true;
+            None
+        };
+        if self.search_in(middle..starts, step, limit, &mut stop) {
+            self.search_in(0..middle, step, limit, &mut stop);
+        }
+        is_near
+    }
+
+    fn step(&self, most: usize) -> usize {
+        (self.logs.len() / most.min(self.logs.len())).max(1)
+    }
+
+    /// [`Ranked::search`] among some of the starts; false when it was ended.
+    fn search_in(
+        &mut self,
+        starts: Range<usize>,
+        step: usize,
+        mut limit: f64,
+        found: &mut impl FnMut(usize, f64, f64) -> Option<f64>,
+    ) -> bool {
         let (mut slopes, mut gaps) = ([0.0; BLOCK], [0.0; BLOCK]);
-        let mut next = 0;
-        while next < starts {
+        let mut next = starts.start;
+        while next < starts.end {
             let (first, place) = (next, self.place);
-            next = starts.min(first + BLOCK);
+            next = starts.end.min(first + BLOCK);
             self.look(first * step, step, &mut slopes[..next - first], &mut gaps);
             for (number, (slope, gap)) in (first..next).zip(slopes.iter().zip(&gaps)) {
                 let at = number * step;
@@ -191,7 +223,7 @@ impl Ranked {
                 if let Some(distance) = self.distance(at, *slope, limit) {
                     match found(at, *slope, distance) {
                         Some(nearer) => limit = nearer,
-                        None => return,
+                        None => return false,
                     }
                 }
                 // Another place to look first.
@@ -199,6 +231,7 @@ impl Ranked {
                 break;
             }
         }
+        true
     }
 
     /// Slopes of the best laws from the starts at `first` and every `step` on, and how far off each is at the place to look first.
@@ -341,14 +374,10 @@ fn goodness(logs: &[f64], law: PowerLaw, seed: u64, at: u64) -> (f64, f64) {
         for (log, count) in body.iter().zip(&mut counts) {
             set.logs.extend(std::iter::repeat_n(*log, std::mem::take(count)));
         }
+        let drawn = set.logs.len();
         set.logs.append(&mut tail);
         set.prepare();
-        let mut is_near = false;
-        set.search(STARTS, law.distance, |_, _, _| {
-            is_near = true;
-            None
-        });
-        !is_near
+        !set.is_near(STARTS, law.distance, drawn)
     });
     let p = worse.count() as f64 / SETS as f64;
     // One set more than counted, on either side, keeps the error above zero.
@@ -425,13 +454,13 @@ mod tests {
         for seed in 0..10 {
             let values = draws(1.8, 150, seed);
             let logs: Vec<f64> = values.iter().map(|x| x.ln()).collect();
-            let slow = (0..values.len() - 1).filter_map(|at| {
+            let slow = (0..values.len() - 1).map(|at| {
                 let tail = &logs[at..];
                 let slope = tail.len() as f64 / tail.iter().map(|log| log - tail[0]).sum::<f64>();
                 let gap = |(i, log): (usize, &f64)| {
                     (1.0 - (-slope * (log - tail[0])).exp() - i as f64 / tail.len() as f64).abs()
                 };
-                Some((tail.iter().enumerate().map(gap).fold(0.0, f64::max), at, slope))
+                (tail.iter().enumerate().map(gap).fold(0.0, f64::max), at, slope)
             });
             let (expect, at, slope) = slow.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
             let law = power_law(&values).unwrap();
