@@ -1,8 +1,7 @@
 //! A symmetric matrix to one with three diagonals and the same eigenvalues, by Householder reflections.
 //!
 //! The matrix is gone over once for each reflection: the same pass applies the one before and multiplies by the next. That takes 4/3 n³
-//! operations, all of them multiply-and-add on whole vectors: three quarters of the machine's rate at n = 384 (measured in
-//! `benches/eigenvalues.rs`).
+//! operations, all of them multiply-and-add on whole vectors: at n = 384 in 1.4 times the time of a product of as many.
 //!
 //! Source: Golub and Van Loan, *Matrix Computations*, algorithm 8.3.1; from the last row up, so that what is left starts at the first column.
 
