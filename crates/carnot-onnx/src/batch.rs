@@ -227,7 +227,7 @@ impl Inputs {
     /// The numbers of an input for samples from `first` on; beyond the last sample, the last one again.
     ///
     /// # Errors
-    /// [`OnnxError::Batch`] when a file cannot be read any more, or holds numbers that are not whole where they must be.
+    /// [`OnnxError::Batch`] when a file cannot be read any more, or holds NaN, or numbers that are not whole where they must be.
     pub fn chunk(&self, input: &Input, first: usize, count: usize) -> Result<Numbers, OnnxError> {
         let per = input.shape.iter().product::<usize>();
         let Some(axis) = input.axis else { return input.samples(self.seed, 0, 1, per) };
@@ -301,6 +301,17 @@ impl Input {
         shape
     }
 
+    /// Refuses what is not a number; masks may hold infinities.
+    fn known(&self, numbers: Numbers, first: usize, per: usize) -> Result<Numbers, OnnxError> {
+        let Numbers::Real(values) = &numbers else { return Ok(numbers) };
+        match values.iter().position(|x| x.is_nan()) {
+            None => Ok(numbers),
+            Some(at) => Err(OnnxError::Batch {
+                why: format!("`{}` is NaN at sample {}, number {}", self.name, first + at / per, at % per),
+            }),
+        }
+    }
+
     fn samples(&self, seed: u64, first: usize, count: usize, per: usize) -> Result<Numbers, OnnxError> {
         let wanted = |numbers: Numbers| match (numbers, self.is_real()) {
             (Numbers::Whole(values), true) => {
@@ -318,8 +329,12 @@ impl Input {
             Stream::new(seed, "probe of an ONNX model", &[name_hash(&self.name), sample as u64])
         };
         Ok(match &self.source {
-            Source::Held(Held::Here(numbers)) => wanted(numbers.part(first * per..(first + count) * per))?,
-            Source::Held(Held::There(stored)) => wanted(stored.numbers(first * per, count * per)?)?,
+            Source::Held(Held::Here(numbers)) => {
+                self.known(wanted(numbers.part(first * per..(first + count) * per))?, first, per)?
+            }
+            Source::Held(Held::There(stored)) => {
+                self.known(wanted(stored.numbers(first * per, count * per)?)?, first, per)?
+            }
             Source::Normal => {
                 let mut values = vec![0.0f32; count * per];
                 for (at, sample) in values.chunks_exact_mut(per.max(1)).enumerate() {

@@ -91,7 +91,15 @@ mod run {
         let text_file = write("text.onnx", b"hello");
         let batch = write("batch.npz", b"PK\x03\x04rest");
         let model = text("residual.onnx");
-        let rows: [(&[&str], &str); 6] = [
+        let mut nan = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        nan.extend(
+            format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 64), }").bytes(),
+        );
+        let numbers = (0..192).map(|at| if at == 70 { f32::NAN } else { at as f32 });
+        nan.extend(numbers.flat_map(f32::to_le_bytes));
+        let nan = write("nan.npy", &nan);
+        let rows: [(&[&str], &str); 7] = [
+            (&[&model, "--batch", &nan], "is NaN at sample 1, number 6"),
             (&[&cut], "bytes"),
             (&[&empty], "it is empty"),
             (&[&text_file], "no ONNX model"),

@@ -55,10 +55,12 @@ fn first(evidence: &ModelEvidence, page: &CheckPage, name: &str, what: &str) -> 
     }
     let since = format!(", first seen at step {}", step.step);
     let weights = layers[at].weights.filter(|weights| weights.non_finite > 0);
+    let is_fed = layers[at].kind == "input";
     let because = match weights {
         Some(weights) => {
             format!("{} of its {} weights are not finite", weights.non_finite, weights.parameters)
         }
+        None if is_fed => "they were so when they were fed: what is behind them says nothing".into(),
         None => "its inputs and weights are finite, so the layer itself leaves the range of numbers".into(),
     };
     // Gradients that were not finite at an earlier step, behind finite outputs, are the cause: G213 names their place.
@@ -79,6 +81,10 @@ fn first(evidence: &ModelEvidence, page: &CheckPage, name: &str, what: &str) -> 
         ),
         because,
     );
+    if is_fed {
+        finding.remedy.text =
+            "look for missing values in the batch, and for a division by 0 where it was scaled".into();
+    }
     if came_back {
         finding.level = Level::Costs;
     }
