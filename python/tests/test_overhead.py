@@ -9,8 +9,9 @@ pytest.importorskip("torch")
 import overhead  # noqa: E402
 
 
-def test_a_watch_costs_less_than_one_percent() -> None:
-    found = overhead.pair("mlp", 200)
+@pytest.mark.parametrize(("model", "steps"), [("small-mlp", 2000), ("mlp", 200)])
+def test_a_watch_costs_less_than_one_percent(model: str, steps: int) -> None:
+    found = overhead.pair(model, steps)
     value, error = found.ratio()
     assert value - 1 < 0.01 + 4 * error, f"{value:.4f} ± {error:.4f}"
     # Without the noise of the machine: what making it and its readings took.

@@ -337,13 +337,14 @@ def test_a_short_training_pays_no_more_than_the_making_of_the_watch(data: Data) 
     watch = carnot.watch(model, (data[0][:64], data[1][:64]), path=False)
     made = watch.cost["readings"]
     for at in range(100):
-        loss = nn.functional.cross_entropy(model(data[0][:64]), data[1][:64])
+        # Steps of a millisecond: the hook takes 5 µs of each.
+        loss = nn.functional.cross_entropy(model(data[0][:512]), data[1][:512])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     cost = watch.cost
     # The hook of every pass costs microseconds, and no reading fits into so short a training.
-    assert watch._readings == 0 and cost["readings"] - made < 100 * 20e-6, (made, cost)
+    assert watch._readings == 0 and cost["readings"] - made < 0.01 * cost["training"], (made, cost)
     assert watch.steps == [0]
 
 
