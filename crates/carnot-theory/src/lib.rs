@@ -1,4 +1,4 @@
-//! From a network to predictions, without a random number: same input, same bits.
+//! From a network to predictions: same input, same bits.
 //!
 //! The source of most of it is Roberts, Yaida, Hanin, *The Principles of Deep Learning Theory* (PDLT, arXiv:2106.10165).
 //! Everything is f64. What theory cannot know is [`error::Unknown`], with the reason, never NaN.
@@ -21,9 +21,11 @@
 //! | transformers, convolutions, normalisation | [`transformer`], [`convolution`], [`normalization`] |
 //! | scaling with width and depth | [`parametrization`] |
 //! | singular values of the Jacobian | [`isometry`] |
+//! | the mechanical twin of feature learning: a chain of blocks and springs | [`spring_block`] |
 //! | advice for a plan | [`recommend`] |
 //!
-//! This crate must never know random numbers, clocks or files.
+//! This crate must never know clocks or files, and random numbers in one place only: the noise that shakes the chain of
+//! blocks, drawn from a seed which the caller gives.
 
 pub mod angle;
 pub mod at_width;
@@ -51,6 +53,7 @@ pub mod regression;
 pub mod residual;
 pub mod shape_of;
 pub mod shaping;
+pub mod spring_block;
 pub mod tangent;
 mod tensor_step;
 pub mod tensors;
