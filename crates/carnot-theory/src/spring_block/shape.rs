@@ -111,10 +111,7 @@ pub fn shape(curve: &[f64]) -> Result<Shape, NoShape> {
 }
 
 fn relative(curve: &[f64], loads: &[f64], load_spread: f64, size: f64) -> Result<Relative, NoShape> {
-    let total = curve[0] - curve[curve.len() - 1];
-    if total.abs() <= ROUNDING * size {
-        return Err(NoShape::NoTotal { total });
-    }
+    let total = falling(curve, size)?;
     let m = loads.len() as f64;
     let mean = total / m;
     let (slope, square) = along(loads);
@@ -127,8 +124,20 @@ fn relative(curve: &[f64], loads: &[f64], load_spread: f64, size: f64) -> Result
     })
 }
 
+/// D_0 − D_M, unless it is rounding.
+fn falling(curve: &[f64], size: f64) -> Result<f64, NoShape> {
+    let total = curve[0] - curve[curve.len() - 1];
+    if total.abs() <= ROUNDING * size { Err(NoShape::NoTotal { total }) } else { Ok(total) }
+}
+
+/// Convexity alone, see [`Relative::convexity`].
+pub(super) fn convexity_of(curve: &[f64]) -> Result<f64, NoShape> {
+    let size = curve.iter().fold(0.0, |a: f64, d| a.max(d.abs()));
+    falling(curve, size).map(|_| convexity(curve))
+}
+
 /// ((D_0 + D_M)/2 − mean D)/(D_0 − D_M) of a curve whose ends differ.
-pub(super) fn convexity(curve: &[f64]) -> f64 {
+fn convexity(curve: &[f64]) -> f64 {
     let (first, last) = (curve[0], curve[curve.len() - 1]);
     let above = curve.iter().map(|d| 0.5 * (first + last) - d).sum::<f64>() / curve.len() as f64;
     above / (first - last)

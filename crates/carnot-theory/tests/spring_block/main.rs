@@ -3,6 +3,7 @@
 mod claims;
 mod convergence;
 mod golden;
+mod grid;
 mod mean_field;
 
 use carnot_theory::spring_block::chain::{Chain, Friction, Parameters};

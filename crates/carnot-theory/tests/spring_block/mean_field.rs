@@ -23,18 +23,15 @@ fn bias(right: f64, s: f64, step: f64, time: f64, chains: usize, seed: u64) -> V
 }
 
 #[test]
-fn the_mean_field_is_right_to_two_thousandths_at_the_authors_step() {
-    let mut seen = Vec::new();
-    for (right, s) in [(0.005, 0.002), (0.06, 0.002), (0.06, 0.02), (0.06, 0.05), (0.005, 0.15), (0.06, 0.15)]
+fn the_mean_field_is_right_to_a_thousandth_at_the_authors_step() {
+    for (right, s) in [(0.005, 0.002), (0.06, 0.002), (0.06, 0.03), (0.06, 0.05), (0.005, 0.15), (0.06, 0.15)]
     {
         for (block, (off, error)) in bias(right, s, 0.01, 120.0, 128, 9).into_iter().enumerate() {
-            let allowed = 2e-3 + 4.0 * error;
+            let allowed = 1e-3 + 4.0 * error;
             let label = format!("friction {right}, noise {s}, block {block}: {off:.1e} ± {error:.1e}");
             assert!(off.abs() < allowed, "{label} (seed 9)");
-            seen.push(label);
         }
     }
-    assert_eq!(seen.len(), 42);
 }
 
 #[test]
