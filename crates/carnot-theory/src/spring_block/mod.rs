@@ -15,6 +15,7 @@
 //! | the expected curve of a shaken chain without drawing a number | [`mean_field`] |
 //! | the shape of a load curve | [`shape`] |
 //! | a phase diagram over friction and noise | [`grid`] |
+//! | friction and noise of a measured curve, or why not | [`fit`] |
 //!
 //! Noise is the one thing in this crate that is drawn. Every draw is keyed by the caller's seed, the chain's own key, the
 //! step and the block, so that the functions stay pure: same input, same bits, on any number of threads.
@@ -24,6 +25,7 @@
 
 mod batch;
 pub mod chain;
+pub mod fit;
 pub mod grid;
 pub mod inertial;
 pub mod mean_field;

@@ -2,6 +2,7 @@
 
 mod claims;
 mod convergence;
+mod fit;
 mod golden;
 mod grid;
 mod mean_field;
