@@ -29,7 +29,8 @@ class Fault:
     steps: int = 150
     #: Layer → factor on its rate.
     rates: dict[str, float] | None = None
-    noisy_labels: bool = False
+    #: Share of the labels that is drawn anew.
+    redrawn: float = 0.0
     #: What is done to the model before, and after its training.
     before: Callable[[Any], object] | None = None
     after: Callable[[Any], object] | None = None
@@ -189,7 +190,10 @@ FAULTS = [
     Fault("queries and keys x 8", "encoder.layers.2.self_attn", lambda: models.Transformer(4), "S121", before=lambda model: model.encoder.layers[2].self_attn.in_proj_weight.data[:64].mul_(8.0), steps=20),
     Fault("post-norm residuals at depth 24", "blocks.0", lambda: models.Residual(24, norm="post"), "G214", steps=30),
     Fault("post-norm at depth 24", "encoder", lambda: _post_norm(24), "G214", steps=40),
-    Fault("label noise", None, _mlp(), noisy_labels=True, steps=300),
+    Fault("label noise, four fifths", None, _mlp(), redrawn=0.8, steps=300),
+    Fault("label noise, two fifths", None, _mlp(), "T514", redrawn=0.4, steps=300),
+    Fault("label noise, two fifths, behind norms", None, _norms, "T514", redrawn=0.4, steps=300),
+    Fault("label noise, three tenths, convolutions", None, models.Cnn, "T514", redrawn=0.3, steps=600, adam=True, rate=1e-3),
 ]
 
 
@@ -197,8 +201,8 @@ def run(fault: Fault) -> carnot.Report:
     """Trains the model under a watch and reports."""
     torch.manual_seed(0)
     x, y = (torch.from_numpy(part) for part in digits())
-    if fault.noisy_labels:
-        wrong = torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < 0.8
+    if fault.redrawn:
+        wrong = torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < fault.redrawn
         y = torch.where(wrong, torch.randint(0, 10, (len(y),), generator=torch.Generator().manual_seed(2)), y)
     x = x * fault.inputs
     model = fault.make()

@@ -460,3 +460,35 @@ def test_passes_that_are_only_counted_are_counted_rightly(data: Data) -> None:
                 model(data[0][:8])
     assert watch._step == plain._step == 99 and plain._until > 0
     assert watch.steps == [0, 30, 60, 90] and watch.report().to_dict()["steps"][-1] == 99
+
+
+class Places(nn.Module):
+    """As BERT: words, and a table of places that is looked up by one row of indices for all samples, or by a plain count."""
+
+    def __init__(self, counts: bool) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(40, 32), nn.Embedding(16, 32)
+        self.up, self.norm, self.head = nn.Linear(32, 48), nn.LayerNorm(32), nn.Linear(48, 10)
+        self.counts = counts
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(ids.shape[1])
+        x = self.words(ids) + self.places(places if self.counts else places[None])
+        return self.head(nn.functional.gelu(self.up(self.norm(x))).mean(1))
+
+
+@pytest.mark.parametrize(("counts", "length"), [(False, 8), (True, 8), (True, 16)])
+def test_a_table_of_places_is_read_for_its_size_alone(counts: bool, length: int) -> None:
+    torch.manual_seed(0)
+    model = Places(counts)
+    ids, labels = torch.randint(0, 40, (16, length)), torch.randint(0, 10, (16,))
+    watch = carnot.watch(model, (ids, labels), path=False)
+    layers = {layer["name"]: layer for layer in watch.readings()[0]["layers"]}
+    places = layers["places"]
+    assert places["role"] == "table" and layers["words"]["role"] == "chain"
+    expect = float(model.places.weight[:length].detach().square().mean())
+    assert places["values"]["kernel"][0] == pytest.approx(expect, rel=1e-5)
+    assert "correlation" not in places["values"] and "separation" not in places["values"]
+    assert places["values"]["gradient_to_weight"][0] > 0
+    coverage = watch.report().coverage
+    assert coverage is not None and coverage["read"] == coverage["of"] == 4 and not coverage["skipped"]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::plan::eval;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::{Onnx, pb};
@@ -38,6 +39,8 @@ pub struct Engine {
     pub shapes: Vec<Vec<usize>>,
     /// By node: which of its outputs is which value.
     watched: HashMap<usize, Vec<(usize, usize)>>,
+    /// Values that no input changes: the runtime made them when it was made ready.
+    constants: Vec<(usize, Answer)>,
 }
 
 /// What a graph needs for one chunk.
@@ -191,8 +194,14 @@ impl Parsed {
         for (at, outlet) in outlets.iter().enumerate() {
             watched.entry(outlet.node).or_default().push((outlet.slot, at));
         }
+        let constant = |(at, outlet): (usize, &OutletId)| {
+            let is_constant = model.node(outlet.node).op_is::<Const>();
+            let fact = model.outlet_fact(*outlet).ok().filter(|_| is_constant)?;
+            Some((at, Answer(fact.konst.clone()?.into_tvalue())))
+        };
+        let constants = outlets.iter().enumerate().filter_map(constant).collect();
         let plan = model.into_runnable().map_err(|error| refused(&error))?;
-        Ok(Engine { plan, feeds: own, shapes, watched })
+        Ok(Engine { plan, feeds: own, shapes, watched, constants })
     }
 
     /// As [`Parsed::engine`], for [`Engine::watch`]: values are seen when they are made and let go when nobody needs them, since
@@ -206,7 +215,8 @@ impl Parsed {
         let mut model = engine.plan.model().clone();
         let outlets = model.output_outlets().map_err(|error| refused(&error))?.to_vec();
         let is_last = |outlet: &&OutletId| {
-            model.node(outlet.node).outputs.iter().all(|output| output.successors.is_empty())
+            !model.node(outlet.node).op_is::<Const>()
+                && model.node(outlet.node).outputs.iter().all(|output| output.successors.is_empty())
         };
         let last: Vec<OutletId> = outlets.iter().filter(is_last).copied().collect();
         model.select_output_outlets(&last).map_err(|error| refused(&error))?;
@@ -252,7 +262,7 @@ impl Engine {
         Ok(answers.into_iter().map(Answer).collect())
     }
 
-    /// Runs one chunk and shows each value as it is made, in the same order every time: its place, and its numbers.
+    /// Runs one chunk and shows each value, constants first, the others as they are made, in the same order every time: its place, and its numbers.
     ///
     /// # Errors
     /// [`OnnxError::Refused`], and whatever `see` says.
@@ -264,6 +274,9 @@ impl Engine {
         let inputs = self.feeds.iter().zip(numbers).map(|(feed, numbers)| tensor(feed, numbers));
         let inputs = inputs.collect::<TractResult<TVec<TValue>>>().map_err(|error| refused(&error))?;
         let mut state = self.plan.spawn().map_err(|error| refused(&error))?;
+        for (at, answer) in &self.constants {
+            see(*at, answer)?;
+        }
         let mut failed = None;
         let ran = state.run_plan_with_eval(inputs, |context, state, node, inputs| {
             let made = eval(context, state, node, inputs)?;

@@ -44,8 +44,6 @@ pub struct Layer {
 pub struct Layers {
     /// In the order of computation.
     pub read: Vec<Layer>,
-    /// Layers with weights whose values say nothing about samples: name, kind, value of the weight, reason.
-    pub skipped: Vec<(String, String, String, &'static str)>,
     /// Nodes that flow from layers and belong to no layer that is read: nature and how many.
     pub aside: Vec<(String, usize)>,
 }
@@ -64,14 +62,13 @@ pub fn find(graph: &Graph) -> Layers {
     finder.output();
     finder.post_norm();
     finder.names();
-    Layers { aside: finder.aside(), read: finder.layers, skipped: finder.skipped }
+    Layers { aside: finder.aside(), read: finder.layers }
 }
 
 struct Finder<'a, 'g> {
     graph: &'a Graph<'g>,
     flow: &'a Flow,
     layers: Vec<Layer>,
-    skipped: Vec<(String, String, String, &'static str)>,
     /// Groups by their last vertex: the vertex before, and what lies between.
     groups: HashMap<usize, (usize, Vec<usize>)>,
     absorbed: HashSet<usize>,
@@ -94,7 +91,6 @@ impl<'a, 'g> Finder<'a, 'g> {
             graph,
             flow,
             layers: Vec::new(),
-            skipped: Vec::new(),
             groups: HashMap::new(),
             absorbed: HashSet::new(),
             is_main,
@@ -199,9 +195,7 @@ impl<'a, 'g> Finder<'a, 'g> {
         if let Some(weights) = &self.flow.weights[at]
             && !self.graph.is_data[at]
         {
-            let name = names::of_node(node, Some(&weights.weight), weights.bias.as_deref());
-            let why = "the same for every sample: it depends on the shape of the input alone";
-            self.skipped.push((name, weights.kind.clone(), weights.weight.clone(), why));
+            self.push(vertex, &weights.kind.clone(), None);
             return;
         }
         if !self.flow.is_featured[vertex] {
@@ -350,7 +344,9 @@ impl<'a, 'g> Finder<'a, 'g> {
             (None, _) => self.value(vertex),
             (Some(node), _) => names::of_node(node, weight.as_deref(), bias.as_deref()),
         };
+        let is_data = vertex.checked_sub(self.flow.inputs).is_none_or(|at| self.graph.is_data[at]);
         let role = match (kind, self.is_main[tail] || self.is_main[vertex]) {
+            _ if !is_data => Role::Table,
             (_, false) => Role::Inside,
             ("residual", true) => Role::Block,
             (_, true) => Role::Chain,
@@ -504,8 +500,7 @@ impl<'a, 'g> Finder<'a, 'g> {
             used.entry(name.clone()).or_insert((layer.weight.clone(), 0));
             layer.name = name;
         }
-        let skipped = self.skipped.iter_mut().map(|(name, ..)| name);
-        names::shorten(self.layers.iter_mut().map(|layer| &mut layer.name).chain(skipped).collect());
+        names::shorten(self.layers.iter_mut().map(|layer| &mut layer.name).collect());
     }
 
     fn aside(&self) -> Vec<(String, usize)> {

@@ -20,6 +20,8 @@ pub struct Layout {
     all: usize,
     /// Every so many-th position is read.
     stride: usize,
+    /// The same for every sample: the value holds it once.
+    is_table: bool,
     /// Units.
     pub width: usize,
 }
@@ -62,7 +64,39 @@ impl Layout {
         let width = units.map_or(last.copied().unwrap_or(1), |at| shape[at]);
         let positions = rest * folded / width;
         let stride = positions.div_ceil(POSITIONS);
-        Ok(Layout { shape: shape.to_vec(), axis, folded, units, all: positions, stride, width })
+        Ok(Layout {
+            shape: shape.to_vec(),
+            axis,
+            folded,
+            units,
+            all: positions,
+            stride,
+            is_table: false,
+            width,
+        })
+    }
+
+    /// Of a value that is the same for every sample, `[…, units]`.
+    ///
+    /// # Errors
+    /// Why it is not read.
+    pub fn table(shape: &[usize]) -> Result<Layout, String> {
+        if shape.contains(&0) {
+            return Err("no vectors: it is empty".into());
+        }
+        let width = shape.last().copied().unwrap_or(1);
+        let all = shape.iter().product::<usize>() / width;
+        let stride = all.div_ceil(POSITIONS);
+        Ok(Layout {
+            shape: shape.to_vec(),
+            axis: 0,
+            folded: 1,
+            units: None,
+            all,
+            stride,
+            is_table: true,
+            width,
+        })
     }
 
     /// Leaves out positions until at most `most` of a sample are left, one always.
@@ -79,6 +113,11 @@ impl Layout {
     /// The first `samples` samples of a chunk, `[samples, positions, width]`: in place where they lie in that order.
     #[must_use]
     pub fn read<'a>(&self, numbers: Cow<'a, [f32]>, samples: usize) -> Cow<'a, [f32]> {
+        if self.is_table {
+            let one: Vec<f32> =
+                numbers.chunks_exact(self.width).step_by(self.stride).flatten().copied().collect();
+            return Cow::Owned(one.repeat(samples));
+        }
         let outer: usize = self.shape[..self.axis].iter().product();
         let inner: usize = self.shape[self.axis + 1..].iter().product();
         let samples = samples.min(self.shape[self.axis] / self.folded);
@@ -150,6 +189,15 @@ mod tests {
         assert!(Layout::of(&[4, 4], Some((&[4, 4], 3)), 2, false).unwrap_err().contains("same for every"));
         assert!(Layout::of(&[2, 2], Some((&[3, 3], 3)), 2, false).unwrap_err().contains("no vectors"));
         assert!(Layout::of(&[], None, 2, false).is_err());
+    }
+
+    #[test]
+    fn a_table_is_read_for_every_sample() {
+        let layout = Layout::table(&[1, 2, 3]).unwrap();
+        assert_eq!((layout.positions(), layout.width), (2, 3));
+        let read = layout.read(Cow::Borrowed(&[0., 1., 2., 3., 4., 5.]), 2);
+        assert_eq!(read, [0., 1., 2., 3., 4., 5., 0., 1., 2., 3., 4., 5.].as_slice());
+        assert!(Layout::table(&[0, 3]).is_err());
     }
 
     #[test]

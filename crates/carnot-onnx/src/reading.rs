@@ -298,6 +298,9 @@ impl Plan {
                 .find(|layer| layer.value == *value)
                 .is_some_and(|layer| layer.is_channels_first)
         };
+        let is_table = |value: &String| {
+            layers.read.iter().any(|layer| layer.value == *value && layer.role == Role::Table)
+        };
         for (at, value) in values.iter().enumerate() {
             let unknown = || "its shape depends on the numbers".to_string();
             let shape = sizes.shapes[at]
@@ -310,6 +313,11 @@ impl Plan {
                     Layout::of(&shape, Some((&other, chunk + 1)), chunk, is_first(value))
                 }
                 _ => Err(unknown()),
+            };
+            // A table may have a row for every sample, all of them the same, or one for all.
+            let layout = match (layout, &sizes.shapes[at]) {
+                (Err(_), Some(shape)) if is_table(value) => Layout::table(shape),
+                (layout, _) => layout,
             };
             layouts.insert(value.clone(), layout);
         }
@@ -369,7 +377,7 @@ impl Plan {
         let mut placed: Vec<_> = order.into_iter().zip(reading.layers).collect();
         placed.sort_by_key(|(at, _)| *at);
         reading.layers = placed.into_iter().map(|(_, layer)| layer).collect();
-        let header = self.header(source, graph, layers, inputs, &told);
+        let header = self.header(source, layers, inputs, &told);
         Ok(Recording { header, steps: vec![reading], thinned: 1, is_torn: false })
     }
 
@@ -441,14 +449,7 @@ impl Plan {
         layers.read.iter().enumerate().map(told).collect()
     }
 
-    fn header(
-        &self,
-        source: &Source,
-        graph: &Graph,
-        layers: &Layers,
-        inputs: &Inputs,
-        told: &[Weighed],
-    ) -> Header {
+    fn header(&self, source: &Source, layers: &Layers, inputs: &Inputs, told: &[Weighed]) -> Header {
         let name = source.path.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
         let classes: std::collections::BTreeSet<u32> = inputs.labels.iter().flatten().copied().collect();
         let probe =
@@ -461,17 +462,6 @@ impl Plan {
                 kind: layer.kind.clone(),
                 parameters: told.weights.map_or(0, |stats| stats.parameters),
                 skipped: self.layouts[&layer.value].as_ref().err().cloned(),
-                ..Module::default()
-            });
-        }
-        for (name, kind, weight, why) in &layers.skipped {
-            let parameters = graph.weight(weight).map_or(0, crate::tensor::Tensor::count);
-            let skipped = Some((*why).to_string());
-            header.modules.push(Module {
-                name: name.clone(),
-                kind: kind.clone(),
-                parameters,
-                skipped,
                 ..Module::default()
             });
         }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carnot_onnx::batch::Numbers;
+use carnot_onnx::batch::{Array, Batch, Numbers};
 use carnot_onnx::engine::{Feed, parse};
 use carnot_onnx::file::Source;
 use carnot_onnx::reading::{Prepared, Question};
@@ -69,11 +69,12 @@ fn every_value_of_the_small_models_is_that_of_onnxruntime() {
     ];
     let one = |name: &str, shape: &[usize]| [feed(name, 1, shape, wave(shape))];
     let all = expected("values.json");
-    let rows: [(&str, &[(Feed, Numbers)]); 4] = [
+    let rows: [(&str, &[(Feed, Numbers)]); 5] = [
         ("residual", &one("pixels", &[4, 64])),
         ("convolutional", &one("image", &[4, 1, 8, 8])),
         ("attention", &tokens),
         ("recurrent", &one("series", &[7, 4, 3])),
+        ("tables", &tokens[..1]),
     ];
     for (name, fed) in rows {
         compare(&fixture(&format!("{name}.onnx")), fed, &all[name]);
@@ -114,5 +115,28 @@ fn readings_have_the_same_bits_on_any_number_of_threads() {
         for threads in [2, 5] {
             assert_eq!(read(threads).steps, one.steps, "{name} on {threads}");
         }
+    }
+}
+
+/// A table of places says the same to every sample: its size is read as NumPy has it, and nothing that compares samples is.
+#[test]
+fn a_table_is_read_for_its_size_alone() {
+    let source = Source::open(&fixture("tables.onnx")).unwrap();
+    let ids = Numbers::Whole((0..120).map(|at| at * 7 % 50).collect());
+    let batch = Batch { arrays: vec![Array::new("input_ids", vec![20, 6], ids)], labels: None };
+    let question = Question { batch: Some(batch), memory: 1 << 30, ..Question::default() };
+    let read = Prepared::new(&source, question).unwrap().read().unwrap();
+    assert!(read.recording.header.modules.iter().all(|module| module.skipped.is_none()));
+    let layers = &read.recording.steps[0].layers;
+    let expected = expected("values.json");
+    for (name, value) in
+        [("place", "/embeddings/place/Gather_output_0"), ("kind", "/embeddings/kind/Gather_output_0")]
+    {
+        let layer = layers.iter().find(|layer| layer.name == name).unwrap();
+        let square = expected["tables"][value]["square"].as_f64().unwrap();
+        let kernel = layer.value("kernel").unwrap().value;
+        assert!((kernel / square - 1.0).abs() < 1e-6, "{name}: {kernel} {square}");
+        assert!(layer.value("correlation").is_none() && layer.value("separation").is_none());
+        assert!(layer.weights.is_some());
     }
 }

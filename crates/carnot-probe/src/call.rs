@@ -14,6 +14,17 @@ pub enum Role {
     Block,
     /// Inside a branch: it is read, but no load is laid on it, since the call before is not its input.
     Inside,
+    /// The same for every sample: a table of positions, looked up by the shape of the input. Its size and its weights are read;
+    /// whatever compares samples has nothing to compare.
+    Table,
+}
+
+impl Role {
+    /// Does everything on the way to the output pass it?
+    #[must_use]
+    pub fn is_on_line(self) -> bool {
+        matches!(self, Role::Chain | Role::Block)
+    }
 }
 
 /// Numbers about the parameters of a module; never the parameters themselves.

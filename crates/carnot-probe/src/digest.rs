@@ -140,7 +140,7 @@ fn rows<'c>(sample: &'c [f32], sums: &mut [f64], call: &Call, frame: &Frame) -> 
     let vectors = if is_pooled && frame.settings.pool == Pool::First { &sample[..width] } else { sample };
     match call.role {
         Role::Block => Cow::Owned(normalised(vectors, width)),
-        Role::Chain | Role::Inside => Cow::Borrowed(vectors),
+        Role::Chain | Role::Inside | Role::Table => Cow::Borrowed(vectors),
     }
 }
 

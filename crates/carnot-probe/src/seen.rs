@@ -6,7 +6,6 @@ use std::sync::Arc;
 use carnot_math::random::Stream;
 use carnot_math::stats::Estimate;
 
-use crate::call::Role;
 use crate::directions::{Arms, Compared, Directions, Placed};
 use crate::gather::{Elements, Facts, Frame, Gathered, Rows};
 use crate::gram::{Gram, Spectrum};
@@ -290,7 +289,7 @@ impl<'a> Seen<'a> {
         of: impl Fn(&Kept) -> &Result<Influenced, Missing>,
         now: &Influenced,
     ) -> Result<Estimate, Missing> {
-        if self.call.role == Role::Inside {
+        if !self.call.role.is_on_line() {
             return Err(Missing::Inside);
         }
         let before = of(self.before.as_ref().ok_or(Missing::First)?)
@@ -308,7 +307,7 @@ impl<'a> Seen<'a> {
     /// # Errors
     /// Where one of the two is missing.
     pub fn gram_before(&self) -> Result<&Gram, Missing> {
-        if self.call.role == Role::Inside {
+        if !self.call.role.is_on_line() {
             return Err(Missing::Inside);
         }
         let before = self.before.as_ref().ok_or(Missing::First)?;

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::ProbeError;
 use crate::gather::{Frame, Gathered};
 use crate::labels::Labels;
-use crate::observables::{Missing, TABLE};
+use crate::observables::{Missing, OF_TABLES, TABLE, confusion};
 use crate::reading::{LayerReading, Number, StepReading};
 use crate::seen::{Kept, Seen};
 
@@ -166,7 +166,7 @@ impl StepBuilder<'_> {
             let mut seen = Seen::new(&gathered, *frame);
             seen.before = self.finished.before.clone();
             self.finished.put(One::of(&seen));
-            if call.role != Role::Inside {
+            if call.role.is_on_line() {
                 self.finished.before = Some(Arc::new(seen.kept()));
             }
         });
@@ -326,6 +326,7 @@ struct Finished {
     /// What the last call says of the chosen rows, read as a head.
     outputs: Option<Vec<u32>>,
     accuracy: Result<Estimate, Missing>,
+    confusion: Result<Estimate, Missing>,
 }
 
 impl Finished {
@@ -337,6 +338,7 @@ impl Finished {
             guesses: Vec::new(),
             outputs: None,
             accuracy: Err(Missing::Labels),
+            confusion: Err(Missing::Labels),
         }
     }
 
@@ -345,28 +347,27 @@ impl Finished {
     fn take(&mut self, gathered: &[Gathered], frame: &Frame) {
         let prepared = gathered.par_iter().map(|gathered| {
             let seen = Seen::new(gathered, *frame);
-            let kept = Arc::new(seen.kept());
+            let kept = seen.call.role.is_on_line().then(|| Arc::new(seen.kept()));
             (seen, kept)
         });
-        let mut prepared: Vec<(Seen, Arc<Kept>)> = prepared.collect();
+        let mut prepared: Vec<(Seen, Option<Arc<Kept>>)> = prepared.collect();
         for (seen, kept) in &mut prepared {
             seen.before = self.before.clone();
-            if seen.call.role != Role::Inside {
-                self.before = Some(kept.clone());
-            }
+            self.before = kept.clone().or(self.before.take());
         }
         let read: Vec<One> = prepared.into_par_iter().map(|(seen, _)| One::of(&seen)).collect();
         read.into_iter().for_each(|one| self.put(one));
     }
 
     fn put(&mut self, one: One) {
-        if one.layer.role != Role::Inside {
+        if one.layer.role.is_on_line() {
             self.chain.push(self.reading.layers.len());
         }
         self.reading.layers.push(one.layer);
         self.guesses.push(one.guesses);
         self.outputs = one.outputs;
         self.accuracy = one.accuracy;
+        self.confusion = one.confusion;
     }
 
     fn end(mut self) -> StepReading {
@@ -374,6 +375,7 @@ impl Finished {
         self.disagreement();
         if let Some(last) = self.reading.layers.last_mut() {
             last.take("accuracy", self.accuracy);
+            last.take("confusion", self.confusion);
         }
         self.reading
     }
@@ -412,6 +414,7 @@ struct One {
     guesses: Option<Vec<u32>>,
     outputs: Option<Vec<u32>>,
     accuracy: Result<Estimate, Missing>,
+    confusion: Result<Estimate, Missing>,
 }
 
 impl One {
@@ -428,9 +431,17 @@ impl One {
             ..LayerReading::default()
         };
         for observable in TABLE {
-            layer.take(observable.name, (observable.of)(seen));
+            let says = facts.role != Role::Table || OF_TABLES.contains(&observable.name);
+            let value = if says { (observable.of)(seen) } else { Err(Missing::Constant) };
+            layer.take(observable.name, value);
         }
-        One { layer, guesses: seen.guesses(), outputs: seen.outputs(), accuracy: accuracy(seen) }
+        One {
+            layer,
+            guesses: seen.guesses(),
+            outputs: seen.outputs(),
+            accuracy: accuracy(seen),
+            confusion: confusion::evenness(seen),
+        }
     }
 }
 

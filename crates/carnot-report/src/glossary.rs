@@ -344,6 +344,13 @@ pub const ENTRIES: &[Entry] = &[
         "Load over the mean load, less 1: 0 is a fair share, −1 is idle.",
         false,
     ),
+    entry(
+        "confusion",
+        "χ²/ν",
+        "pattern of wrong answers",
+        "How far wrong answers are from an even spread over the other classes: 1 is even, as redrawn labels give; classes that resemble each other give more.",
+        false,
+    ),
     entry("c_w", "C_W", "weight variance", "Variance of the initial weights × fan-in.", true),
     entry("c_b", "C_b", "bias variance", "Variance of the initial biases.", true),
     entry(

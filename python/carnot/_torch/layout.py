@@ -34,6 +34,8 @@ class Layout:
     #: Every so many-th position is read.
     stride: int
     width: int
+    #: One row for all samples: a table that is looked up by place.
+    is_table: bool = False
 
 
 def layout(shape: torch.Size, kind: str, samples: int, before: bool) -> Layout | str:
@@ -62,8 +64,26 @@ def layout(shape: torch.Size, kind: str, samples: int, before: bool) -> Layout |
     for size in rest:
         positions *= size
     positions //= width
-    kept = max(1, min(POSITIONS, NUMBERS // (samples * width)))
-    return Layout(batch_axis, folded, is_first, positions, -(-positions // kept), width)
+    return Layout(batch_axis, folded, is_first, positions, -(-positions // _kept(samples, width)), width)
+
+
+def looks_up_places(indices: Any, samples: int) -> bool:
+    """Are rows of a table looked up by place: one row of indices for all samples, or a plain count?"""
+    if not isinstance(indices, torch.Tensor) or indices.is_floating_point() or indices.dim() not in (1, 2):
+        return False
+    if indices.dim() == 2:
+        return samples > 1 and indices.shape[0] == 1
+    return indices.numel() > 1 and bool((indices.diff() == 1).all())
+
+
+def table(shape: torch.Size, samples: int) -> Layout:
+    """How the rows of such a table are read: once for every sample."""
+    positions, width = shape.numel() // shape[-1], shape[-1]
+    return Layout(0, 1, False, positions, -(-positions // _kept(samples, width)), width, is_table=True)
+
+
+def _kept(samples: int, width: int) -> int:
+    return max(1, min(POSITIONS, NUMBERS // (samples * width)))
 
 
 def _is_channels_first(kind: str, axes: int, before: bool) -> bool:
@@ -77,6 +97,8 @@ def _is_channels_first(kind: str, axes: int, before: bool) -> bool:
 def array(tensor: torch.Tensor, how: Layout, samples: int) -> np.ndarray[Any, Any]:
     """The numbers as float32, ``samples × positions × width`` in a row; left out on the device, then moved."""
     x = tensor.detach()
+    if how.is_table:
+        x = x.reshape(1, -1, how.width).expand(samples, -1, -1)
     if how.batch_axis == 1:
         x = x.transpose(0, 1)
     x = x.reshape(samples, how.width, -1).transpose(1, 2) if how.is_channels_first else x.reshape(samples, -1, how.width)

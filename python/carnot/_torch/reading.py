@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from . import attention, graph, language
 from . import batch as probes
 from . import model as tree
-from .layout import SAMPLES, Layout, array, layout, read_positions
+from .layout import SAMPLES, Layout, array, layout, looks_up_places, read_positions, table
 from .state import undisturbed
 from .weights import norm
 
@@ -238,7 +238,10 @@ class _Reader:
             self.inside -= 1
             if self.inside == 0:
                 feeder = self.feeder
-                call = self.take(leaf.name, leaf.kind, leaf.module, probes.vectors(output))
+                tensor = probes.vectors(output)
+                places = "embedding" in leaf.kind and bool(args) and looks_up_places(args[0], self.samples)
+                how = table(tensor.shape, self.samples) if places and tensor is not None else None
+                call = self.take(leaf.name, leaf.kind, leaf.module, tensor, how)
                 if call is not None:
                     call.fed_by = feeder
                     call.told += self.attended
@@ -246,12 +249,14 @@ class _Reader:
 
         return hook
 
-    def take(self, name: str, kind: str, module: nn.Module | None, tensor: torch.Tensor | None) -> Call | None:
+    def take(
+        self, name: str, kind: str, module: nn.Module | None, tensor: torch.Tensor | None, how: Layout | str | None = None
+    ) -> Call | None:
         """Reads one output; a module without vectors is remembered with the reason."""
         if tensor is None:
             self.skipped.setdefault(name, "no vectors")
             return None
-        how = layout(tensor.shape, kind, self.samples, self.is_channels_first)
+        how = how or layout(tensor.shape, kind, self.samples, self.is_channels_first)
         if isinstance(how, str):
             self.skipped.setdefault(name, how)
             return None
@@ -270,7 +275,10 @@ class _Reader:
         self.calls.append(call)
         if call.made is not None:
             self.made[call.made] = call
-        if tensor.requires_grad:
+        if how.is_table:
+            # Its gradient is that of the whole batch, of no sample.
+            call.role = "table"
+        elif tensor.requires_grad:
             tensor.register_hook(self._keep_gradient(call, how))  # type: ignore[no-untyped-call]
         return call
 
@@ -293,7 +301,7 @@ class _Reader:
     def after_addition(self, parts: _Addition, result: torch.Tensor) -> None:
         """The end of a residual block: what was made since the two ways parted lies inside."""
         for call in self.calls:
-            if call.made is not None and call.made > parts.parted:
+            if call.made is not None and call.made > parts.parted and call.role != "table":
                 call.role = "inside"
         name = f"{self.stack[-1]}.add" if self.stack and self.stack[-1] else "add"
         block = self.take(name, "residual", None, result)

@@ -213,7 +213,7 @@ impl<'a> ModelEvidence<'a> {
 fn chain(step: &StepReading) -> (Vec<Stage>, Option<usize>) {
     let mut stages: Vec<Stage> = Vec::new();
     for (at, layer) in step.layers.iter().enumerate() {
-        if layer.role == Role::Inside {
+        if !layer.role.is_on_line() {
             continue;
         }
         if layer.weights.is_some() && !is_norm(&layer.kind) {

@@ -7,6 +7,7 @@
 pub mod alignment;
 pub mod block;
 pub mod collapse;
+pub mod confusion;
 pub mod finite;
 pub mod gradient;
 pub mod language;
@@ -100,7 +101,7 @@ pub struct Observable {
     pub of: fn(&Seen) -> Result<Estimate, Missing>,
 }
 
-/// Every observable that is read off one call. `load_stress`, `nc4` and `accuracy` need all calls of a step and are added at its end.
+/// Every observable that is read off one call. `load_stress`, `nc4`, `accuracy` and `confusion` need all calls of a step and are added at its end.
 pub const TABLE: &[Observable] = &[
     signal::ROW,
     sameness::CORRELATION,
@@ -143,8 +144,13 @@ pub const TABLE: &[Observable] = &[
     language::LOGIT,
 ];
 
+/// Those that a call has which says the same to every sample: they compare no samples.
+pub const OF_TABLES: [&str; 6] =
+    ["kernel", "weight_scale", "gradient_to_weight", "update_ratio", "non_finite", "gradient_non_finite"];
+
 /// Those that need all calls of a step.
 pub const OF_STEPS: &[Summary] = &[
+    confusion::SUMMARY,
     Summary {
         name: "accuracy",
         symbol: "acc",

@@ -14,7 +14,7 @@ const PAGE: CheckPage = CheckPage {
     name: "noise-at-one-layer",
     sees: "Loads are high up to a layer and nearly zero behind it: the largest fall of the load from one layer to the next is more than 0.6 of \
            the mean load before it and 2.5 times the next largest fall, and the mean load behind is below a quarter of that before. Or: the load \
-           rises up to a layer and falls behind it by a third of it or more, at once, three times the next largest fall. Or: one hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more; or it \
+           rises up to a layer and falls behind it by a third of it or more, at once, three times the next largest fall, to a mean below half of that before. Or: one hidden layer alone has dropout or noise, and the effective rank falls more behind it than anywhere else, by a fifth or more; or it \
            drops half of its outputs (before the head: two thirds) and more than twice as many as any other layer.",
     matters: "Strong noise or dropout at one layer makes the layers before it do the separating, against the noise, and leaves nothing to those \
               behind.",
@@ -55,7 +55,8 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
     let is_peak = loads[at].value > PEAK * loads[at - 1].value
         && fall > DROP * loads[at].value
         && fall > 3.0 * next
-        && loads[at + 1].value > 0.0;
+        && loads[at + 1].value > 0.0
+        && behind < LEFT * before;
     if !((is_step || is_peak) && fall > 4.0 * error) {
         return Ok(vec![]);
     }
@@ -77,6 +78,8 @@ fn run(evidence: &ModelEvidence) -> Result<Vec<Finding>, String> {
 const PEAK: f64 = 1.1;
 /// … and the next one carries less by this share of it.
 const DROP: f64 = 0.35;
+/// … and what follows all together carries less than this share a layer of what leads to it.
+const LEFT: f64 = 0.5;
 
 /// A dropout that drops more than twice as much as any other, as its module says.
 fn strong_dropout(evidence: &ModelEvidence) -> Option<Finding> {
