@@ -20,7 +20,7 @@ use super::chain::{Chain, ChainError};
 /// Without noise the scheme is of order 1 in η. With noise of fixed s it converges with η to the mean-field flow
 /// x' = g(z)/γ, at order 1 in the mean, while the scatter between chains falls as √η. At fixed ε = s√η it does not converge
 /// to a rough chain: as η → 0 noise swamps any threshold and what is left is x' = (z − (μ_→ − μ_←)/2)/γ, friction as a
-/// constant drift, approached as √η ([`super::response::smooth_limit`]). All four orders are measured in
+/// constant drift, approached as √η ([`super::mean_field::mean_field`] at a noise of ∞). All four orders are measured in
 /// `tests/spring_block/convergence.rs`.
 ///
 /// # Errors
