@@ -1,8 +1,9 @@
-//! Numbers without networks: formulas, Gaussian averages, random streams, statistics, root finding,
+//! Numbers without networks: formulas, Gaussian averages, random streams, statistics, shapes of curves, root finding,
 //! linear algebra and the one device on which everything runs.
 //!
 //! This crate must never know what a network is. Only [`device`] may contain `unsafe`.
 
+pub mod curve;
 pub mod device;
 pub mod formula;
 pub mod gauss;

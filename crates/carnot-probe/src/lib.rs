@@ -19,7 +19,7 @@
 //! | [`align`] | how alike two Gram matrices are |
 //! | [`ridge`] | how well a linear reader finds the labels in rows that it has not seen |
 //! | [`observables`] | the table: one file and one row each |
-//! | [`curve`] | the numbers of a whole load curve: shares, stress, shape |
+//! | [`stress`] | how far the load of each call lies from a fair share |
 //! | [`reading`] | what is kept: numbers with errors, or reasons |
 //! | [`recording`] | readings ↔ file |
 //! | [`error`] | everything that can go wrong here |
@@ -37,7 +37,6 @@
 
 pub mod align;
 pub mod call;
-pub mod curve;
 pub mod digest;
 pub mod directions;
 pub mod error;
@@ -52,3 +51,4 @@ pub mod ridge;
 pub mod scatter;
 pub mod seen;
 pub mod session;
+pub mod stress;

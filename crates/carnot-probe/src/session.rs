@@ -8,7 +8,6 @@ use carnot_math::stats::Estimate;
 use rayon::prelude::*;
 
 use crate::call::{Call, Role};
-use crate::curve;
 use crate::digest::Digest;
 use crate::error::ProbeError;
 use crate::gather::{Frame, Gathered};
@@ -16,6 +15,7 @@ use crate::labels::Labels;
 use crate::observables::{Missing, OF_TABLES, TABLE, confusion};
 use crate::reading::{LayerReading, Number, StepReading};
 use crate::seen::{Kept, Seen};
+use crate::stress::stress;
 
 /// What stands for a sample that has several positions, where one vector a sample is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -383,7 +383,7 @@ impl Finished {
     fn stress(&mut self) {
         let loads: Vec<Option<Number>> =
             self.chain.iter().map(|&at| self.reading.layers[at].value("load")).collect();
-        let shares = curve::stress(&loads);
+        let shares = stress(&loads);
         for (&at, share) in self.chain.iter().zip(shares) {
             self.reading.layers[at].take("load_stress", share);
         }

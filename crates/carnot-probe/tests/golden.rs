@@ -1,7 +1,6 @@
 //! Numbers of others, recomputed.
 
 use carnot_probe::call::Call;
-use carnot_probe::curve::curve;
 use carnot_probe::reading::StepReading;
 use carnot_probe::scatter::{Class, Classes};
 use carnot_probe::session::{Session, Settings};
@@ -131,34 +130,5 @@ fn parts_of_a_batch_merge_into_the_whole() {
         }
         let traces = merged.traces().unwrap();
         assert_near("D", (traces.within / traces.between).ln(), &case["expect"]["D_trace"], 1e-10);
-    }
-}
-
-#[test]
-fn load_curves_have_the_shape_of_the_sheet() {
-    let cases = cases("load_curve");
-    assert_eq!(cases.len(), 3);
-    for case in cases {
-        let shape = curve(&numbers(&case["inputs"]["D"])).unwrap();
-        let expect = &case["expect"];
-        let one = [
-            ("total", Some(shape.total)),
-            ("pearson_r", shape.straightness),
-            ("load_std", Some(shape.load_spread)),
-            ("relative_load_std", shape.relative_spread),
-            ("curvature_sum", Some(shape.curvature)),
-            ("convexity", shape.convexity),
-            ("centre_of_load", shape.centre),
-            ("friction_index", shape.friction),
-        ];
-        for (name, got) in one {
-            assert_near(name, got.unwrap(), &expect[name], 1e-10);
-        }
-        let many = [("loads", Some(shape.loads)), ("share", shape.share), ("stress", shape.stress)];
-        for (name, got) in many {
-            for (got, expected) in got.unwrap().iter().zip(expect[name].as_array().unwrap()) {
-                assert_near(name, *got, expected, 1e-10);
-            }
-        }
     }
 }

@@ -49,7 +49,7 @@ pub fn report(run: &Recording, reference: Option<&Recording>, command: &str) -> 
     report
 }
 
-fn subject(run: &Recording) -> String {
+pub(super) fn subject(run: &Recording) -> String {
     let model = if run.header.model.is_empty() { "model" } else { &run.header.model };
     if run.header.is_snapshot {
         return model.into();
@@ -152,8 +152,8 @@ fn position(finding: &Finding) -> String {
 fn curve(evidence: &ModelEvidence) -> Option<String> {
     evidence.judged_loads().ok()?;
     let separation: Vec<f64> = evidence.behind("separation").into_iter().collect::<Option<_>>()?;
-    let shape = carnot_probe::curve::curve(&separation)?;
-    let friction = shape.friction?;
+    let shape = carnot_math::curve::shape(&separation).ok()?;
+    let friction = shape.relative.ok()?.friction_index;
     let words = match friction {
         k if k > 0.1 => "deep layers carry more",
         k if k < -0.1 => "shallow layers carry more",
@@ -277,7 +277,7 @@ fn layers(evidence: &ModelEvidence, findings: &[Finding]) -> Table {
     }
 }
 
-fn coverage(run: &Recording) -> Coverage {
+pub(super) fn coverage(run: &Recording) -> Coverage {
     let header = &run.header;
     let read = run.steps.last().map_or(0, |step| {
         let mut names: Vec<&str> = step

@@ -1,11 +1,11 @@
 //! The chain's phase diagram: load curves over friction and noise, measured on simulated chains.
 
+use carnot_math::curve::{NoShape, convexity_of};
 use carnot_math::stats::{Estimate, Moments};
 
 use super::chain::{Chain, ChainError, Friction, Parameters, check, load_curve, loads};
 use super::noise::Noise;
 use super::overdamped::{Course, Member, Track, overdamped};
-use super::shape::{NoShape, convexity_of};
 
 /// What to simulate.
 #[derive(Clone, Debug)]

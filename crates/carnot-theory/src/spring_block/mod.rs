@@ -13,7 +13,7 @@
 //! | where it stops without noise | [`rest`] |
 //! | mean response to noise, where it goes and how fast | [`response`] |
 //! | the expected curve of a shaken chain without drawing a number | [`mean_field`] |
-//! | the shape of a load curve | [`shape`] |
+//! | the shape of a load curve | [`carnot_math::curve`] |
 //! | a phase diagram over friction and noise | [`grid`] |
 //! | friction and noise of a measured curve, or why not | [`fit`] |
 //!
@@ -33,4 +33,3 @@ pub mod noise;
 pub mod overdamped;
 pub mod response;
 pub mod rest;
-pub mod shape;

@@ -1,5 +1,6 @@
 //! Claims of the docstrings on simulated chains, and what must never change.
 
+use carnot_math::curve::{NoShape, shape};
 use carnot_math::stats::Moments;
 use carnot_theory::spring_block::chain::{ChainError, Friction, Parameters, load_curve, loads};
 use carnot_theory::spring_block::inertial::inertial;
@@ -7,7 +8,6 @@ use carnot_theory::spring_block::noise::{Noise, Strength};
 use carnot_theory::spring_block::overdamped::{Course, Member, overdamped};
 use carnot_theory::spring_block::response::{boundary_noise, relaxation_time, relaxed_loads};
 use carnot_theory::spring_block::rest::rest;
-use carnot_theory::spring_block::shape::{NoShape, shape};
 use proptest::prelude::*;
 
 use super::{Chain, chain, chain_of, copies, largest_gap, simulate, still};
@@ -228,7 +228,7 @@ fn the_longest_stable_step_with_inertia_is_the_one_named() {
 #[test]
 fn shapes_that_do_not_exist_say_why() {
     assert_eq!(shape(&[1.0, 0.0]).unwrap_err(), NoShape::TooShort { points: 2 });
-    assert_eq!(shape(&[1.0, f64::NAN, 0.0]).unwrap_err(), NoShape::NotFinite { layer: 1 });
+    assert_eq!(shape(&[1.0, f64::NAN, 0.0]).unwrap_err(), NoShape::NotFinite { point: 1 });
     let flat = shape(&[0.3; 4]).unwrap();
     assert_eq!(flat.correlation, Err(NoShape::Constant));
     assert_eq!(flat.relative, Err(NoShape::NoTotal { total: 0.0 }));

@@ -1,5 +1,6 @@
 //! Every case of the sheet about the chain and about load curves; `tests/golden/spring-block.json` says how they were made.
 
+use carnot_math::curve::shape;
 use carnot_theory::spring_block::chain::{Chain, Friction, Parameters, loads};
 use carnot_theory::spring_block::inertial::inertial;
 use carnot_theory::spring_block::noise::Noise;
@@ -8,7 +9,6 @@ use carnot_theory::spring_block::response::{
     balance, mean_slip, mean_slip_slope, relaxation_time, relaxed_loads,
 };
 use carnot_theory::spring_block::rest::rest;
-use carnot_theory::spring_block::shape::shape;
 use serde_json::Value;
 
 use super::{chain, copies};

@@ -1,9 +1,9 @@
 //! The phase diagram of the chain: the sheet's corners, and what a cell says of its errors.
 
+use carnot_math::curve::NoShape;
 use carnot_theory::spring_block::chain::{Chain, ChainError, Friction, Parameters, load_curve};
 use carnot_theory::spring_block::grid::{Cell, GridPlan, grid};
 use carnot_theory::spring_block::mean_field::mean_field;
-use carnot_theory::spring_block::shape::NoShape;
 
 fn plan<'a>(frictions: &'a [f64], noises: &'a [f64], chains: usize, seed: u64) -> GridPlan<'a> {
     let parameters = Parameters { friction_left: Friction::Same(0.05), ..Parameters::default() };

@@ -1,4 +1,7 @@
-//! The shape of a load curve: who carries how much, straight or bent, and which layer stands out.
+//! The shape of a falling curve: which step falls how far, straight or bent, and which step stands out.
+//!
+//! The load curve of a network is one, and so is that of the chain that is its mechanical twin: what one step falls is its
+//! load.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,10 +16,10 @@ pub enum NoShape {
         points: usize,
     },
     /// A point that is no number.
-    #[error("the separation behind layer {layer} is not finite")]
+    #[error("point {point} of the curve is not finite")]
     NotFinite {
-        /// Its layer; 0 is the input.
-        layer: usize,
+        /// Its place, from 0.
+        point: usize,
     },
     /// The ends are level, so that there is no share to compare with.
     #[error("the curve ends where it began: its total load of {total} is rounding")]
@@ -27,12 +30,12 @@ pub enum NoShape {
     /// All points are level.
     #[error("all points of the curve are equal")]
     Constant,
-    /// No layer separates.
-    #[error("no layer has a positive load")]
+    /// No step falls.
+    #[error("no step of the curve has a positive load")]
     NoPositiveLoad,
 }
 
-/// Shape of a load curve D_0 … D_M, M ≥ 2.
+/// Shape of a curve D_0 … D_M, M ≥ 2.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shape {
     /// d_l = D_{l−1} − D_l, `[M]`, in the unit of D.
@@ -49,9 +52,9 @@ pub struct Shape {
     pub relative: Result<Relative, NoShape>,
     /// Σ l max(d_l, 0)/Σ max(d_l, 0), 1 … M.
     pub centre: Result<f64, NoShape>,
-    /// Layer k (from 1) behind which the load drops most, d_k − d_{k+1}; `None` for a tie.
+    /// Step k (from 1) behind which the load drops most, d_k − d_{k+1}; `None` for a tie.
     pub largest_drop: Option<usize>,
-    /// Layer (from 1) with the lowest load; `None` for a tie.
+    /// Step (from 1) with the lowest load; `None` for a tie.
     pub lowest_load: Option<usize>,
 }
 
@@ -60,7 +63,7 @@ pub struct Shape {
 pub struct Relative {
     /// v/|d̄|, ≥ 0; comparable between networks.
     pub spread: f64,
-    /// ((D_0 + D_M)/2 − mean D)/(D_0 − D_M): > 0 convex (shallow layers carry more), < 0 concave.
+    /// ((D_0 + D_M)/2 − mean D)/(D_0 − D_M): > 0 convex (first steps carry more), < 0 concave.
     pub convexity: f64,
     /// κ: least-squares slope of d_l against l over d̄; > 0 concave. Exactly −12/(M−1) times the convexity.
     pub friction_index: f64,
@@ -73,7 +76,7 @@ pub struct Relative {
 /// Relative size below which a difference of loads, or a total, is rounding.
 const ROUNDING: f64 = 1e-12;
 
-/// Measures a load curve.
+/// Measures a curve.
 ///
 /// * `curve`: D_0 … D_M, M ≥ 2, finite, any unit
 /// * returns: shape; what does not exist for this curve says why, a tie is `None`
@@ -82,13 +85,13 @@ const ROUNDING: f64 = 1e-12;
 /// [`NoShape::TooShort`], [`NoShape::NotFinite`].
 ///
 /// Source: total, v, c: Shi, Pan, Dokmanić, arXiv:2407.19353 and their code; r: He, Su, arXiv:2210.17020; the rest Carnot's
-/// sheet on the chain, section 1. Checked by `tests/spring_block/golden.rs`.
+/// sheet on the chain, section 1. Checked by `crates/carnot-theory/tests/spring_block/golden.rs`.
 pub fn shape(curve: &[f64]) -> Result<Shape, NoShape> {
     if curve.len() < 3 {
         return Err(NoShape::TooShort { points: curve.len() });
     }
-    if let Some(layer) = curve.iter().position(|d| !d.is_finite()) {
-        return Err(NoShape::NotFinite { layer });
+    if let Some(point) = curve.iter().position(|d| !d.is_finite()) {
+        return Err(NoShape::NotFinite { point });
     }
     let loads: Vec<f64> = curve.windows(2).map(|pair| pair[0] - pair[1]).collect();
     let m = loads.len() as f64;
@@ -131,7 +134,10 @@ fn falling(curve: &[f64], size: f64) -> Result<f64, NoShape> {
 }
 
 /// Convexity alone, see [`Relative::convexity`].
-pub(super) fn convexity_of(curve: &[f64]) -> Result<f64, NoShape> {
+///
+/// # Errors
+/// [`NoShape::NoTotal`].
+pub fn convexity_of(curve: &[f64]) -> Result<f64, NoShape> {
     let size = curve.iter().fold(0.0, |a: f64, d| a.max(d.abs()));
     falling(curve, size).map(|_| convexity(curve))
 }
