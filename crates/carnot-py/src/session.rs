@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 use carnot_lab::error::LabError;
-use carnot_lab::measured;
+use carnot_lab::measured::{self, Question};
 use carnot_probe::call::{Call, Role, Told, WeightStats};
 use carnot_probe::error::ProbeError;
 use carnot_probe::reading::StepReading;
@@ -189,6 +189,6 @@ impl Inside {
 pub fn recording_report(py: Python<'_>, path: PathBuf, reference: Option<PathBuf>) -> PyResult<Report> {
     let against = reference.as_ref().map_or(String::new(), |path| format!(" --reference {}", path.display()));
     let command = format!("carnot check {}{against}", path.display());
-    let report = py.detach(|| measured::check(&path, reference.as_deref(), &command));
+    let report = py.detach(|| measured::ask(Question::Check, &path, reference.as_deref(), &command));
     report.map(Report::new).map_err(|error| raised(py, &error))
 }

@@ -35,6 +35,7 @@ fn others() -> Vec<Command> {
         Arg::new(name).value_name(value).help(help).required(true)
     };
     vec![
+        load(),
         Command::new("runs").about("List results: verdict, command, subject, when, progress"),
         Command::new("show").about("Show a result, finished or not").arg(word(
             "id",
@@ -66,6 +67,25 @@ fn others() -> Vec<Command> {
             word("shell", "SHELL", "Which shell").value_parser(clap::value_parser!(clap_complete::Shell)),
         ),
     ]
+}
+
+/// `load` asks about a model that ran, and has the flags with which `check` reads one.
+fn load() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("load")
+        .override_usage("carnot load MODEL [OPTIONS]")
+        .about("Which layers carry the load: load curve, its shape, and its mechanical twin")
+        .long_about(
+            "Which layers carry the load: load curve, its shape, and its mechanical twin.\n\nRead from a recording of a real model \
+             (RUN.carnot), or from an ONNX model that is run on --batch.",
+        )
+        .arg(Arg::new("network").value_name("MODEL").index(1).required(true).help("A recording, or an ONNX model"))
+        .arg(flag("reference", "RECORDING", "Draw the curve of a healthy run beside it"))
+        .arg(flag("batch", "FILE", "Inputs and labels of an ONNX model: NPZ, NPY, or a data set"))
+        .arg(flag("probe", "N", "Inputs of an ONNX model that are read at most"))
+        .arg(flag("seed", "N", "Seed of a probe that is made for an ONNX model [default: 7]"))
 }
 
 fn experiment(verb: &dyn Verb) -> Command {

@@ -9,8 +9,8 @@
 //! | [`overview`] | what bare `carnot` prints |
 //! | [`usage`] | a wrong command line as problem, cause and remedy |
 //! | [`ask`] | one experiment: settings → run → report |
-//! | [`recorded`] | `check` of a file that a real model left: a recording |
-//! | [`onnx`] | `check` of an ONNX model |
+//! | [`recorded`] | `check` and `load` of a file that a real model left: a recording |
+//! | [`onnx`] | `check` and `load` of an ONNX model |
 //! | [`results`] | `runs`, `show`, `resume` |
 //! | [`words`] | `new`, `explain`, `schema`, `completions` |
 //! | [`progress`] | a bar on a terminal, one line a minute elsewhere |
@@ -37,6 +37,7 @@ use std::process::ExitCode;
 use carnot_lab::diagnose::Explain;
 use carnot_lab::error::LabError;
 use carnot_lab::experiments;
+use carnot_lab::measured::Question;
 use clap::ArgMatches;
 
 use globals::Globals;
@@ -89,8 +90,12 @@ fn dispatch(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<
         Some(("schema", of)) => words::schema(text(of, "verb").as_deref(), output)?,
         Some(("completions", of)) => words::completions(of, output),
         Some(("work", of)) => ask::work(&text(of, "job").unwrap_or_default(), output)?,
-        Some(("check", of)) if onnx::is_one(of) => return onnx::check(of, globals, output),
-        Some(("check", of)) if recorded::is_one(of) => return recorded::check(of, globals, output),
+        Some(("check", of)) if onnx::is_one(of) => return onnx::answer(Question::Check, of, globals, output),
+        Some(("check", of)) if recorded::is_one(of) => {
+            return recorded::answer(Question::Check, of, globals, output);
+        }
+        Some(("load", of)) if onnx::is_one(of) => return onnx::answer(Question::Load, of, globals, output),
+        Some(("load", of)) => return recorded::answer(Question::Load, of, globals, output),
         Some((word, of)) => return ask::ask(experiments::verb(word)?, of, globals, output),
     }
     Ok(Outcome::Fine)

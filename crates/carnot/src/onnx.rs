@@ -1,9 +1,10 @@
-//! `carnot check MODEL.onnx --batch FILE`: an ONNX model in the place of a network.
+//! `carnot check MODEL.onnx --batch FILE` and `carnot load MODEL.onnx --batch FILE`: an ONNX model.
 
 use std::path::PathBuf;
 
 use carnot_lab::error::LabError;
-use carnot_lab::measured::onnx::{self, Question};
+use carnot_lab::measured::Question;
+use carnot_lab::measured::onnx::{self, Source};
 use carnot_lab::store::page;
 use clap::ArgMatches;
 
@@ -17,19 +18,24 @@ pub fn is_one(matches: &ArgMatches) -> bool {
 }
 
 /// Runs it, prints its report and keeps the page.
-pub fn check(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<Outcome, LabError> {
+pub fn answer(
+    question: Question,
+    matches: &ArgMatches,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Outcome, LabError> {
     let path = PathBuf::from(given(matches, "network").unwrap_or_default());
-    let question = Question {
+    let source = Source {
         batch: given(matches, "batch").or_else(|| given(matches, "data")),
         samples: number(matches, "probe")?,
         reference: given(matches, "reference").map(PathBuf::from),
         seed: number(matches, "seed")?.unwrap_or(7),
-        command: command(matches, &path),
+        command: command(question, matches, &path),
         path,
     };
-    let mut report = onnx::check(&question)?;
+    let mut report = onnx::ask(question, &source)?;
     if globals.wants_page {
-        let page = page::among(&globals.runs, &question.path)?;
+        let page = page::among(&globals.runs, &source.path, question)?;
         page::write(&page, &carnot_report::html::render(&report))?;
         report.saved = Some(page.display().to_string());
     }
@@ -38,10 +44,10 @@ pub fn check(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result
     Ok(if globals.fail_on.is_some_and(is_bad) { Outcome::Found } else { Outcome::Fine })
 }
 
-fn command(matches: &ArgMatches, path: &std::path::Path) -> String {
+fn command(question: Question, matches: &ArgMatches, path: &std::path::Path) -> String {
     let flags = ["batch", "data", "probe", "seed", "reference"];
     let flags = flags.iter().filter_map(|key| Some(format!(" --{key} {}", given(matches, key)?)));
-    format!("carnot check {}{}", path.display(), flags.collect::<String>())
+    format!("carnot {} {}{}", question.word(), path.display(), flags.collect::<String>())
 }
 
 fn number<N: std::str::FromStr>(matches: &ArgMatches, key: &'static str) -> Result<Option<N>, LabError> {
@@ -52,5 +58,6 @@ fn number<N: std::str::FromStr>(matches: &ArgMatches, key: &'static str) -> Resu
 }
 
 fn given(matches: &ArgMatches, name: &str) -> Option<String> {
-    matches.get_one::<String>(name).cloned()
+    // `load` has no --data.
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
 }

@@ -26,6 +26,8 @@ fn text() -> String {
         }
         text += &line(&format!("{} NETWORK", verb.verb()), &about(*verb));
     }
+    text += "\nmeasure\n";
+    text += &line("load MODEL", "which layers carry the load: of a recording, or of an ONNX model");
     text += "\nresults\n";
     text += &line("runs", "all of them: verdict, command, subject, when");
     text += &line("show ID", "a result again, finished or not");

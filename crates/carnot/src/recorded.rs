@@ -1,9 +1,9 @@
-//! `carnot check RUN.carnot`: a recording of a real model in the place of a network.
+//! `carnot check RUN.carnot` and `carnot load RUN.carnot`: a recording of a real model.
 
 use std::path::{Path, PathBuf};
 
 use carnot_lab::error::LabError;
-use carnot_lab::measured;
+use carnot_lab::measured::{self, Question};
 use carnot_lab::store::page;
 use clap::ArgMatches;
 
@@ -19,15 +19,20 @@ pub fn is_one(matches: &ArgMatches) -> bool {
     })
 }
 
-/// Reads it, prints its report and keeps the page.
-pub fn check(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<Outcome, LabError> {
+/// Asks it, prints its report and keeps the page.
+pub fn answer(
+    question: Question,
+    matches: &ArgMatches,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Outcome, LabError> {
     let path = given(matches, "network").unwrap_or_default();
     let reference = given(matches, "reference");
     let with = reference.as_ref().map_or(String::new(), |path| format!(" --reference {}", path.display()));
-    let command = format!("carnot check {}{with}", path.display());
-    let mut report = measured::check(&path, reference.as_deref(), &command)?;
+    let command = format!("carnot {} {}{with}", question.word(), path.display());
+    let mut report = measured::ask(question, &path, reference.as_deref(), &command)?;
     if globals.wants_page {
-        let page = page::beside(&path);
+        let page = page::beside(&path, question);
         page::write(&page, &carnot_report::html::render(&report))?;
         report.saved = Some(page.display().to_string());
     }

@@ -31,7 +31,9 @@ fn bare_carnot_lists_commands_by_question() {
     assert_eq!(output.status.code(), Some(0));
     let text = stdout(&output);
     assert!(text.starts_with("carnot — will this network learn?\n"), "{text}");
-    for word in ["predict NETWORK", "runs", "resume ID", "explain WORD", "carnot predict 784-128x50-10"] {
+    for word in
+        ["predict NETWORK", "load MODEL", "runs", "resume ID", "explain WORD", "carnot predict 784-128x50-10"]
+    {
         assert!(text.contains(word), "{word} in {text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
@@ -60,6 +62,8 @@ fn a_slip_gets_the_nearest_and_exit_code_2() {
         (&["predict", "8-4-2", "--activation", "thanh"], "activation/unknown-name", "--activation tanh"),
         (&["new", "predikt"], "command/unknown", "carnot predict"),
         (&["explain", "chi_perp"], "explain/unknown-word", "carnot explain"),
+        (&["load"], "command/missing-argument", "carnot load --help"),
+        (&["laod"], "command/unknown", "carnot load"),
         (&["show"], "command/missing-argument", "carnot show --help"),
         (&["show", "abc123"], "store/no-run", "carnot predict"),
         (&["resume", "abc123"], "store/no-run", "carnot predict"),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`evidence`] | the calls of a recording as stages, with what several checks ask for |
 //! | [`checks`] | the table of checks on measured models: one file and one row each |
+//! | [`load`] | which layers carry the load |
 //! | [`onnx`] | an ONNX model in the place of a recording |
 //! | [`columns`] | readings → columns of the report, each with its healthy range |
 //! | [`write`] | everything → report |
@@ -14,12 +15,13 @@
 pub mod checks;
 pub mod columns;
 pub mod evidence;
+pub mod load;
 pub mod onnx;
 pub mod write;
 
 use std::path::Path;
 
-use carnot_probe::recording;
+use carnot_probe::recording::{self, Recording};
 use carnot_report::report::Report;
 
 use crate::error::LabError;
@@ -30,14 +32,48 @@ pub fn is_recording(path: &Path) -> bool {
     recording::is_recording(path)
 }
 
-/// The report on a recording, held against that of a healthy run where there is one.
-///
-/// * `command`: as typed, for the report's provenance
+/// What is asked of a measured model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Which layer is the problem?
+    Check,
+    /// Which layers carry the load?
+    Load,
+}
+
+impl Question {
+    /// Its command.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Question::Check => "check",
+            Question::Load => "load",
+        }
+    }
+
+    /// What it says of a recording, held against that of a healthy run where there is one.
+    ///
+    /// * `command`: as typed, for the report's provenance
+    #[must_use]
+    pub fn report(self, run: &Recording, reference: Option<&Recording>, command: &str) -> Report {
+        match self {
+            Question::Check => write::report(run, reference, command),
+            Question::Load => load::write::report(run, reference, command),
+        }
+    }
+}
+
+/// The report on the recording in a file; see [`Question::report`].
 ///
 /// # Errors
 /// [`LabError::Recording`] for a file that is no recording, or a damaged one.
-pub fn check(path: &Path, reference: Option<&Path>, command: &str) -> Result<Report, LabError> {
+pub fn ask(
+    question: Question,
+    path: &Path,
+    reference: Option<&Path>,
+    command: &str,
+) -> Result<Report, LabError> {
     let run = recording::read(path)?;
     let reference = reference.map(recording::read).transpose()?;
-    Ok(write::report(&run, reference.as_ref(), command))
+    Ok(question.report(&run, reference.as_ref(), command))
 }

@@ -1,14 +1,15 @@
-//! `carnot check MODEL.onnx`: a model of any framework, run on a batch and read layer by layer.
+//! `carnot check MODEL.onnx`, `carnot load MODEL.onnx`: a model of any framework, run on a batch and read layer by layer.
 
 use std::path::{Path, PathBuf};
 
 use carnot_report::report::Report;
 
+use super::Question;
 use crate::error::LabError;
 
-/// What is asked of a model.
+/// A model, and what it is run on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Question {
+pub struct Source {
     /// The model.
     pub path: PathBuf,
     /// A file of inputs, or the name of a data set.
@@ -34,8 +35,8 @@ pub fn is_one(path: &Path) -> bool {
 /// # Errors
 /// [`LabError::NoRuntime`], always.
 #[cfg(not(feature = "onnx"))]
-pub fn check(question: &Question) -> Result<Report, LabError> {
-    Err(LabError::NoRuntime { path: question.path.clone() })
+pub fn ask(_question: Question, source: &Source) -> Result<Report, LabError> {
+    Err(LabError::NoRuntime { path: source.path.clone() })
 }
 
 /// The report on a model.
@@ -43,25 +44,25 @@ pub fn check(question: &Question) -> Result<Report, LabError> {
 /// # Errors
 /// [`LabError::Onnx`], and whatever is wrong with the batch.
 #[cfg(feature = "onnx")]
-pub fn check(question: &Question) -> Result<Report, LabError> {
-    let reference = match question.reference.as_deref() {
-        Some(path) if is_one(path) => Some(read(path, question)?.recording),
+pub fn ask(question: Question, source: &Source) -> Result<Report, LabError> {
+    let reference = match source.reference.as_deref() {
+        Some(path) if is_one(path) => Some(read(path, source)?.recording),
         Some(path) => Some(carnot_probe::recording::read(path)?),
         None => None,
     };
-    let read = read(&question.path, question)?;
-    let mut report = super::write::report(&read.recording, reference.as_ref(), &question.command);
-    about(&mut report, &read, question);
+    let read = read(&source.path, source)?;
+    let mut report = question.report(&read.recording, reference.as_ref(), &source.command);
+    about(&mut report, &read, source);
     Ok(report)
 }
 
 #[cfg(feature = "onnx")]
-fn read(path: &Path, question: &Question) -> Result<carnot_onnx::reading::Read, LabError> {
+fn read(path: &Path, source: &Source) -> Result<carnot_onnx::reading::Read, LabError> {
     let memory = crate::memory::budget(None) as u64;
     let asked = carnot_onnx::reading::Question {
-        batch: question.batch.as_deref().map(|batch| open(batch, memory)).transpose()?,
-        samples: question.samples,
-        seed: question.seed,
+        batch: source.batch.as_deref().map(|batch| open(batch, memory)).transpose()?,
+        samples: source.samples,
+        seed: source.seed,
         memory,
     };
     Ok(carnot_onnx::reading::read(path, asked)?)
@@ -90,13 +91,13 @@ fn open(batch: &str, memory: u64) -> Result<carnot_onnx::batch::Batch, LabError>
 
 /// What is particular to a model that was run here.
 #[cfg(feature = "onnx")]
-fn about(report: &mut Report, read: &carnot_onnx::reading::Read, question: &Question) {
+fn about(report: &mut Report, read: &carnot_onnx::reading::Read, source: &Source) {
     use carnot_report::report::Line;
 
     report.provenance.device = "tract".into();
     if !read.made.is_empty() {
         let made = read.made.join("; ");
-        let words = match read.recording.header.probe.has_labels || question.batch.is_some() {
+        let words = match read.recording.header.probe.has_labels || source.batch.is_some() {
             true => format!("not in the batch, so made up: {made}"),
             false => format!("made up, since there is no --batch: {made}"),
         };

@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 
 use super::failed;
 use crate::error::LabError;
+use crate::measured::Question;
 
-/// Where the page of a file lies: `mlp.carnot` → `mlp.html`.
+/// Where the page of a file lies: `mlp.carnot` → `mlp.html`, and `mlp.load.html` for its load.
 #[must_use]
-pub fn beside(path: &Path) -> PathBuf {
-    path.with_extension("html")
+pub fn beside(path: &Path, question: Question) -> PathBuf {
+    path.with_extension(match question {
+        Question::Check => "html",
+        Question::Load => "load.html",
+    })
 }
 
 /// Where the page of a model goes that may lie in a folder of somebody else: among the runs, which is made if need be.
 ///
 /// # Errors
 /// [`LabError::Store`] when the folder cannot be made.
-pub fn among(runs: &Path, model: &Path) -> Result<PathBuf, LabError> {
+pub fn among(runs: &Path, model: &Path, question: Question) -> Result<PathBuf, LabError> {
     fs::create_dir_all(runs).map_err(|error| failed("create", runs, error))?;
-    Ok(runs.join(model.file_name().unwrap_or_default()).with_extension("html"))
+    Ok(beside(&runs.join(model.file_name().unwrap_or_default()), question))
 }
 
 /// Writes a page, whole or not at all.
