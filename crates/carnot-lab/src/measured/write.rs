@@ -11,6 +11,8 @@ use serde_json::json;
 use super::checks::{TABLE, short};
 use super::columns;
 use super::evidence::ModelEvidence;
+use super::load::curve::{LoadCurve, TRACE};
+use super::load::verdict::bend;
 
 /// The report on a recording.
 #[must_use]
@@ -148,21 +150,17 @@ fn position(finding: &Finding) -> String {
     finding.position.as_ref().map_or(String::new(), |position| format!(", {position}"))
 }
 
-/// Total load and shape, where the loads may be judged.
+/// Total load and shape, where the loads may be judged: the curve of `carnot load`.
 fn curve(evidence: &ModelEvidence) -> Option<String> {
     evidence.judged_loads().ok()?;
-    let separation: Vec<f64> = evidence.behind("separation").into_iter().collect::<Option<_>>()?;
-    let shape = carnot_math::curve::shape(&separation).ok()?;
-    let friction = shape.relative.ok()?.friction_index;
-    let words = match friction {
-        k if k > 0.1 => "deep layers carry more",
-        k if k < -0.1 => "shallow layers carry more",
-        _ => "shared evenly",
-    };
+    let curve = LoadCurve::of(evidence, evidence.now(), &TRACE).ok()?;
+    let shape = carnot_math::curve::shape(&curve.values()).ok()?;
+    let relative = shape.relative.ok()?;
     Some(format!(
-        "separation falls by {} over the hidden layers: {words} (κ = {})",
+        "separation falls by {} over the hidden layers, {} (κ = {})",
         short(shape.total),
-        short(friction)
+        bend(relative.convexity),
+        short(relative.friction_index)
     ))
 }
 

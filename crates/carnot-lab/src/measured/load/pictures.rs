@@ -117,7 +117,7 @@ fn over_the_steps(evidence: &ModelEvidence, curve: &LoadCurve, history: &[At]) -
     let before = &history[..history.len() - 1];
     let chart = Chart::new(
         "load curve over the steps",
-        "The curve bends and falls while the network learns.",
+        "The same curve at earlier steps, and at the latest.",
         depth(evidence),
         Axis::linear(curve.measure.heading),
     );

@@ -18,7 +18,7 @@ const DRAWS_AT_A_BEND: usize = 500;
 /// Draws for a standard error alone, good to a twentieth.
 const DRAWS_FOR_ERRORS: usize = 200;
 /// Seed of the draws.
-const SEED: u64 = 7;
+pub const SEED: u64 = 7;
 /// Share left out at each end: intervals are of 95 %.
 const TAIL: f64 = 0.025;
 /// A bend that is searched for is at most so many times the measured one.
@@ -107,10 +107,7 @@ fn measured(curve: &LoadCurve, draws: usize, has_intervals: bool) -> Result<Shap
             low: error.map(|error| total.value - 1.96 * error),
             high: error.map(|error| total.value + 1.96 * error),
         },
-        straightness: own
-            .correlation
-            .ok()
-            .map(|r| bent(r, &|shape| shape.correlation.ok(), -r.signum())),
+        straightness: own.correlation.ok().map(|r| bent(r, &|shape| shape.correlation.ok(), -r.signum())),
         load_spread: bent(own.load_spread, &|shape| Some(shape.load_spread), 1.0),
         relative_spread: relative.map(|r| bent(r.spread, &|s| Some(s.relative.as_ref().ok()?.spread), 1.0)),
         friction_index: relative

@@ -70,7 +70,7 @@ pub fn short(
     let is_long = names.iter().any(|name| name.chars().count() > NAME);
     let common = if is_long { common(&names) } else { 0 };
     let columns = vec![
-        Heading::count(if evidence.has_blocks { "block" } else { "layer" }),
+        Heading::count(word(evidence)),
         Heading::words(""),
         Heading::number(curve.measure.heading),
         Heading::number("load"),
@@ -94,7 +94,7 @@ pub fn short(
     Bars { table, lengths: lines.iter().map(|line| line.load.map(|load| load.value)).collect() }
 }
 
-/// The curve for the page, with what stands beside it: the other forms of the separation, references, companions.
+/// The curve for the page: whole names, and the stress.
 #[must_use]
 pub fn full(
     evidence: &ModelEvidence,
@@ -103,46 +103,24 @@ pub fn full(
     findings: &[Finding],
 ) -> Bars {
     let lines = lines(evidence, curve);
-    let now = |name: &'static str, label: &'static str| Beside { name, label, of: Reading::Now };
-    let start = |name: &'static str, label: &'static str| Beside { name, label, of: Reading::Start };
-    let beside: Vec<Beside> = [
-        start("separation", "untrained"),
-        now("separation_shuffled", "shuffled"),
-        now("separation_pinv", "D⁺"),
-        now("separation_corrected", "D_u"),
-        now("unexplained", "1−R²"),
-        now("effective_rank", "erank"),
-        now("update_ratio", "|ΔW|/|W|"),
-        now("block_influence", "influence"),
-    ]
-    .into_iter()
-    .filter(|beside| *curve.measure == TRACE || !beside.name.starts_with("separation"))
-    .filter(|beside| lines.iter().any(|line| beside.number(evidence, line).is_some()))
-    .collect();
-    let mut columns = vec![
-        Heading::count(if evidence.has_blocks { "block" } else { "layer" }),
+    let columns = vec![
+        Heading::count(word(evidence)),
         Heading::words(""),
         Heading::number(curve.measure.heading),
         Heading::number("load"),
         Heading::count("share"),
         Heading::number("stress").with_decimals(2),
     ];
-    columns.extend(beside.iter().map(|beside| Heading::number(beside.label)));
     let row = |line: &Line| {
         let mut cells = vec![Cell::text(line.number.clone()), Cell::text(line.name.clone())];
         cells.extend([line.point, line.load].map(cell));
         cells.push(Cell::text(share(line, shaped, curve)));
         let stress = shaped.and_then(|shaped| shaped.stress.as_ref()?.get(place(line, curve)?).copied());
         cells.push(stress.map_or(Cell::missing(), Cell::number));
-        cells.extend(beside.iter().map(|beside| cell(beside.number(evidence, line))));
         marked(Row::new(cells), line, evidence, findings)
     };
     let table = Table {
-        title: format!(
-            "Load of each {}: {}",
-            if evidence.has_blocks { "block" } else { "layer" },
-            curve.measure.words
-        ),
+        title: format!("Load of each {}: {}", word(evidence), curve.measure.words),
         caption: format!(
             "{}. Stress = load over a fair share, less 1. Loads, shares and the shape are of the hidden layers; the head is shown and left out.",
             curve.measure.caption
@@ -153,6 +131,49 @@ pub fn full(
         ..Table::default()
     };
     Bars { table, lengths: lines.iter().map(|line| line.load.map(|load| load.value)).collect() }
+}
+
+/// What stands beside the curve, for the page: the other forms of the separation, references, companions; `None` where none of it
+/// was read.
+#[must_use]
+pub fn beside(evidence: &ModelEvidence, curve: &LoadCurve) -> Option<Table> {
+    let lines = lines(evidence, curve);
+    let now = |name: &'static str, label: &'static str| Beside { name, label, of: Reading::Now };
+    let start = |name: &'static str, label: &'static str| Beside { name, label, of: Reading::Start };
+    let beside: Vec<Beside> = [
+        now("separation_pinv", "D⁺"),
+        now("separation_corrected", "D_u"),
+        now("separation_shuffled", "shuffled"),
+        start("separation", "untrained"),
+        now("unexplained", "1−R²"),
+        now("effective_rank", "erank"),
+        now("update_ratio", "|ΔW|/|W|"),
+        now("block_influence", "influence"),
+    ]
+    .into_iter()
+    .filter(|beside| *curve.measure == TRACE || !beside.name.starts_with("separation"))
+    .filter(|beside| lines.iter().any(|line| beside.number(evidence, line).is_some()))
+    .collect();
+    let mut columns = vec![Heading::count(word(evidence)), Heading::words("")];
+    columns.extend(beside.iter().map(|beside| Heading::number(beside.label)));
+    let row = |line: &Line| {
+        let mut cells = vec![Cell::text(line.number.clone()), Cell::text(line.name.clone())];
+        cells.extend(beside.iter().map(|beside| cell(beside.number(evidence, line))));
+        Row::new(cells)
+    };
+    (!beside.is_empty()).then(|| Table {
+        title: "Beside it".into(),
+        caption: "Other forms of the separation, the same with shuffled labels and before training, and what else tells layers apart."
+            .into(),
+        show: Show::Page,
+        columns,
+        rows: lines.iter().map(row).collect(),
+        ..Table::default()
+    })
+}
+
+fn word(evidence: &ModelEvidence) -> &'static str {
+    if evidence.has_blocks { "block" } else { "layer" }
 }
 
 /// Another observable beside the curve.

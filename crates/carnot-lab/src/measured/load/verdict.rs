@@ -144,8 +144,8 @@ fn idle(loads: &[Number]) -> Vec<usize> {
 #[must_use]
 pub fn bend(convexity: f64) -> &'static str {
     match convexity {
-        c if c >= STRAIGHT => "convex: shallow layers carry more",
-        c if c <= -STRAIGHT => "concave: deep layers carry more",
+        c if c >= STRAIGHT => "convex (shallow layers carry more)",
+        c if c <= -STRAIGHT => "concave (deep layers carry more)",
         _ => "nearly straight",
     }
 }

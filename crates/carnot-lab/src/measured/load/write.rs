@@ -35,6 +35,7 @@ pub fn report(run: &Recording, reference: Option<&Recording>, command: &str) -> 
         version: env!("CARGO_PKG_VERSION").into(),
         device: "recording".into(),
         command: command.into(),
+        seed: Some(shape::SEED),
         more: run.header.versions.clone(),
         ..Provenance::default()
     };
@@ -173,6 +174,9 @@ fn sections(report: &mut Report, evidence: &ModelEvidence, told: &Told) {
     }
     add(Section::Bars(tables::short(evidence, curve, shaped, &findings)));
     add(Section::Bars(tables::full(evidence, curve, shaped, &findings)));
+    if let Some(table) = tables::beside(evidence, curve) {
+        add(Section::Table(table));
+    }
     add(text("Who carries the load", why(evidence, told)));
     if let Some(shaped) = shaped {
         add(Section::Table(tables::shape(shaped, curve.loads.len())));
