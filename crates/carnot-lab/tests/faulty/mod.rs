@@ -23,9 +23,9 @@ pub const DEPTH: usize = 7;
 /// Units of a hidden layer.
 pub const WIDTH: usize = 64;
 /// Samples of the probe.
-const PROBE: usize = 240;
+pub const PROBE: usize = 240;
 /// Steps after which the network is read.
-const STEPS: [u64; 5] = [0, 20, 60, 200, 600];
+pub const STEPS: [u64; 5] = [0, 20, 60, 200, 600];
 
 /// What is wrong with one hidden layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,6 +101,18 @@ fn network(fault: Fault, place: usize) -> Network {
 
 /// Trains such a network on digits and reads it on a fixed probe.
 pub fn record(fault: &Fault, place: usize, seed: u64) -> Recording {
+    let spread = |all: usize| vec![(0..PROBE).map(|at| at * all / PROBE).collect()];
+    record_on(fault, place, seed, &STEPS, spread).pop().unwrap()
+}
+
+/// The same training, read at some of [`STEPS`] on each of the probes of [`PROBE`] samples that are chosen from so many.
+pub fn record_on(
+    fault: &Fault,
+    place: usize,
+    seed: u64,
+    steps: &[u64],
+    choose: impl Fn(usize) -> Vec<Vec<usize>>,
+) -> Vec<Recording> {
     let data = carnot_net::dataset::open("digits", &Options::default()).unwrap();
     let plan = Plan::new(&network(*fault, place)).unwrap();
     let fan_in = |at: usize| match at {
@@ -141,7 +153,6 @@ pub fn record(fault: &Fault, place: usize, seed: u64) -> Recording {
             ..TrainSpec::default()
         },
     };
-    let probe: Vec<usize> = (0..PROBE).map(|at| at * data.len() / PROBE).collect();
     let mut looked: Vec<u64> = STEPS.iter().flat_map(|&step| [step.saturating_sub(1), step]).collect();
     looked.sort_unstable();
     looked.dedup();
@@ -149,16 +160,16 @@ pub fn record(fault: &Fault, place: usize, seed: u64) -> Recording {
     let (_, seen) = train_watched::<f32, _>(&training, 0..1, &looked, &look).unwrap().pop().unwrap();
     let parameters =
         |step: u64| seen.iter().find(|(at, _)| *at == step).map(|(_, parameters)| parameters.as_slice());
-    let steps = STEPS
-        .iter()
-        .map(|&step| {
+    let recording = |probe: Vec<usize>| {
+        let step = |&step: &u64| {
             let before = step.checked_sub(1).and_then(parameters);
             read(&plan, &data, &probe, step, parameters(step).unwrap(), before)
-        })
-        .collect();
-    let mut header = Header::new("digits", Probe { samples: PROBE, classes: 10, has_labels: true });
-    header.starts_untrained = true;
-    Recording { header, steps, thinned: 1, is_torn: false }
+        };
+        let mut header = Header::new("digits", Probe { samples: PROBE, classes: 10, has_labels: true });
+        header.starts_untrained = steps[0] == 0;
+        Recording { header, steps: steps.iter().map(step).collect(), thinned: 1, is_torn: false }
+    };
+    choose(data.len()).into_iter().map(recording).collect()
 }
 
 /// Outputs and gradients of every layer as they pass.
