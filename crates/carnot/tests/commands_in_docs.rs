@@ -1,7 +1,7 @@
 //! Every command line in README and book runs, and ends as it is documented.
 //!
 //! Looked at are blocks fenced as `console`, lines that begin with `$ carnot` (or `$ cargo run --release --`, which is
-//! the same program). The commands of one page run in one folder, in order, by a shell. One must exit with 1 when the
+//! the same program). The commands of one page run in one folder, in order, by a shell; the recordings of `tests/fixtures` lie in it. One must exit with 1 when the
 //! line below it says WILL NOT LEARN, and with 0 otherwise.
 
 use std::fs;
@@ -60,6 +60,10 @@ fn every_documented_command_ends_as_documented() {
     for page in found {
         let Ok(text) = fs::read_to_string(&page) else { continue };
         let folder = tempfile::tempdir().unwrap();
+        for fixture in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")).unwrap() {
+            let fixture = fixture.unwrap();
+            fs::copy(fixture.path(), folder.path().join(fixture.file_name())).unwrap();
+        }
         for documented in commands(&text) {
             count += 1;
             let mut shell = Command::new("sh");
