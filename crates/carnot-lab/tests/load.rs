@@ -151,7 +151,7 @@ fn what_cannot_be_told_is_said_with_the_reason() {
     assert!(told(&untrained).0.contains("untrained"));
     let level: Vec<f64> = curve.iter().map(|d| 0.02 * d).collect();
     let (why, _) = told(&chain(&level, 0.01));
-    assert!(why.contains("shuffled labels") && why.contains("4 are needed"), "{why}");
+    assert!(why.contains("shuffled labels") && why.contains("4 above it are needed"), "{why}");
     let mut dead = chain(&curve, 0.01);
     dead.steps[0].layers[3].values.remove("separation");
     dead.steps[0].layers[3].missing.insert("collapsed".into(), vec!["separation".into()]);

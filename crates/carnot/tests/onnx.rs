@@ -8,19 +8,26 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../carnot-onnx/tests/fixtures").join(name)
 }
 
-fn check(folder: &Path, arguments: &[&str]) -> std::process::Output {
+fn ask(folder: &Path, verb: &str, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::cargo_bin("carnot").unwrap();
-    command.current_dir(folder).arg("check").args(arguments).output().unwrap()
+    command.current_dir(folder).arg(verb).args(arguments).output().unwrap()
+}
+
+#[cfg(feature = "onnx")]
+fn check(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    ask(folder, "check", arguments)
 }
 
 #[cfg(not(feature = "onnx"))]
 #[test]
 fn without_the_runtime_the_error_says_how_to_get_it() {
     let folder = tempfile::tempdir().unwrap();
-    let output = check(folder.path(), &[fixture("residual.onnx").to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("--features onnx"), "{said}");
+    for verb in ["check", "load"] {
+        let output = ask(folder.path(), verb, &[fixture("residual.onnx").to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--features onnx"), "{said}");
+    }
 }
 
 #[cfg(feature = "onnx")]
@@ -66,6 +73,25 @@ mod run {
         assert!(said.contains("probe 300 inputs, 10 classes"), "{said}");
         let pages: Vec<_> = walk(folder.path()).into_iter().filter(|path| path.ends_with(".html")).collect();
         assert_eq!(pages.len(), 1, "{pages:?}");
+    }
+
+    #[test]
+    fn its_load_curve_is_read_with_the_same_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = text("residual.onnx");
+        let output = ask(folder.path(), "load", &[&model, "--batch", "digits", "--probe", "300", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["command"], "load");
+        assert_eq!(
+            report["provenance"]["command"],
+            format!("carnot load {model} --batch digits --probe 300")
+        );
+        // Without labels nothing can be said, and that is said.
+        let bare = ask(folder.path(), "load", &[&model, "--json"]);
+        let bare: Value = serde_json::from_slice(&bare.stdout).unwrap();
+        assert_eq!(bare["verdict"]["word"], "cannot-tell");
+        assert!(bare["verdict"]["why"].as_str().unwrap().contains("need labels"), "{}", bare["verdict"]);
     }
 
     fn walk(folder: &Path) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::shape::{Known, Shaped};
 use crate::measured::evidence::ModelEvidence;
 
 /// Longest name of a layer in the terminal: with it the table fills 80 columns.
-const NAME: usize = 12;
+const NAME: usize = 9;
 /// Rows of the steps in the terminal.
 const ROWS: usize = 6;
 
@@ -207,7 +207,7 @@ impl Beside {
 
 /// Shape numbers with their intervals and what they mean.
 #[must_use]
-pub fn shape(shaped: &Shaped, n_loads: usize) -> Table {
+pub fn shape(shaped: &Shaped, n_loads: usize, show: Show) -> Table {
     let mut rows = vec![row("total load", Some(shaped.total), "D_0 - D_M")];
     let rest = [
         ("straightness r", shaped.straightness, "-1: a straight line, all alike"),
@@ -224,6 +224,7 @@ pub fn shape(shaped: &Shaped, n_loads: usize) -> Table {
     }
     Table {
         title: "Shape of the curve".into(),
+        show,
         caption: "95 % from the errors of the readings over the probe's samples: 2000 draws, fixed seed"
             .into(),
         columns: vec![
@@ -312,7 +313,9 @@ fn place(line: &Line, curve: &LoadCurve) -> Option<usize> {
 
 fn share(line: &Line, shaped: Option<&Shaped>, curve: &LoadCurve) -> String {
     let share = place(line, curve).and_then(|at| shaped?.share.as_ref()?.get(at).copied());
-    share.map_or(String::new(), number::percent)
+    // Two digits at most, so that the table keeps its width.
+    let written = |share: f64| number::decimals(100.0 * share, usize::from(share.abs() < 0.0995));
+    share.map_or(String::new(), |share| format!("{} %", written(share)))
 }
 
 /// The finding at a line: a finding of the whole stage, whichever of its calls it names.
@@ -350,7 +353,7 @@ mod tests {
         assert_eq!(common(&["net.0.fc", "net.1.fc"]), 4);
         assert_eq!(common(&["fc1", "fc2"]), 0);
         assert_eq!(common(&["only.one"]), 0);
-        assert_eq!(fitted("0.output.dense.weight"), "…ense.weight");
+        assert_eq!(fitted("0.output.dense.weight"), "…e.weight");
         assert_eq!(fitted("fc1"), "fc1");
     }
 

@@ -103,11 +103,10 @@ pub fn judge(curve: &LoadCurve, shaped: &Shaped, chance: Option<&AgainstChance>)
     let chance = chance.ok_or("The errors of the readings, or the shuffled labels, are missing, so a load cannot be told from chance.")?;
     if !chance.is_clear() {
         return Err(format!(
-            "The total load is {}, {} spreads above that of shuffled labels ({} ± {}); {SPREADS} are needed to speak of its shape.",
+            "The total load is {}, {} that of shuffled labels ({}); {SPREADS} above it are needed to speak of its shape.",
             short(shaped.total.value),
-            short(chance.times),
-            short(chance.total),
-            short(chance.spread)
+            spreads(chance.times),
+            carnot_report::number::estimate(chance.total, chance.spread)
         ));
     }
     let idle = idle(&curve.loads);
@@ -131,6 +130,13 @@ pub fn judge(curve: &LoadCurve, shaped: &Shaped, chance: Option<&AgainstChance>)
             short(high)
         )),
     }
+}
+
+/// `12 spreads above`, `0.5 spreads below`.
+#[must_use]
+pub fn spreads(times: f64) -> String {
+    let direction = if times < 0.0 { "below" } else { "above" };
+    format!("{} spreads {direction}", carnot_report::number::significant(times.abs(), 2))
 }
 
 /// Loads that are surely below a quarter of a fair share, in size: a layer that undoes separation is not idle.

@@ -10,9 +10,9 @@ use super::curve::{LoadCurve, Measure, measures};
 use super::history::{self, At};
 use super::shape::{self, Shaped};
 use super::twin::{self, Twin};
-use super::verdict::{AgainstChance, Says, bend, judge, judgeable, spans};
+use super::verdict::{AgainstChance, Says, bend, judge, judgeable, spans, spreads};
 use super::{pictures, tables};
-use crate::measured::checks::{TABLE, short};
+use crate::measured::checks::TABLE;
 use crate::measured::evidence::ModelEvidence;
 use crate::measured::write::{coverage, subject};
 
@@ -64,6 +64,7 @@ pub fn report(run: &Recording, reference: Option<&Recording>, command: &str) -> 
     for told in &all {
         sections(&mut report, &evidence, told);
     }
+    not_examined(&mut report);
     report.extra.insert("load".into(), data(&evidence, &all));
     report.next = next(&evidence, command);
     report
@@ -163,7 +164,10 @@ fn findings(report: &mut Report, evidence: &ModelEvidence) {
 }
 
 fn sections(report: &mut Report, evidence: &ModelEvidence, told: &Told) {
-    let shaped = told.shaped.as_ref().ok();
+    let measured = told.shaped.as_ref().ok();
+    let is_clear = told.chance.is_some_and(|chance| chance.is_clear());
+    // Shares of a total that is nothing are nothing.
+    let shaped = measured.filter(|_| is_clear);
     let findings = report.findings.clone();
     let curve = &told.curve;
     let mut add = |section: Section| report.sections.push(section);
@@ -178,13 +182,27 @@ fn sections(report: &mut Report, evidence: &ModelEvidence, told: &Told) {
         add(Section::Table(table));
     }
     add(text("Who carries the load", why(evidence, told)));
-    if let Some(shaped) = shaped {
-        add(Section::Table(tables::shape(shaped, curve.loads.len())));
+    if let Some(shaped) = measured {
+        let show = if is_clear { Show::Everywhere } else { Show::Page };
+        add(Section::Table(tables::shape(shaped, curve.loads.len(), show)));
     }
     add(text("Mechanical twin", twin_words(evidence, told)));
     if told.history.len() > 1 {
         add(Section::Table(tables::steps(&told.history, Show::Terminal)));
         add(Section::Table(tables::steps(&told.history, Show::Page)));
+    }
+}
+
+/// Checks that could not judge, for the page.
+fn not_examined(report: &mut Report) {
+    let unexamined = report.extra["unexamined"].as_array().into_iter().flatten();
+    let said = |one: &Value| {
+        format!("{}: {}", one["check"].as_str().unwrap_or(""), one["because"].as_str().unwrap_or(""))
+    };
+    let lines: Vec<String> = unexamined.map(said).collect();
+    if !lines.is_empty() {
+        let text = Text { title: "Not examined".into(), text: lines.join("\n"), show: Show::Page };
+        report.sections.push(Section::Text(text));
     }
 }
 
@@ -206,11 +224,11 @@ fn why(evidence: &ModelEvidence, told: &Told) -> String {
         let own = carnot_report::number::estimate(own.value, own.error.unwrap_or(0.0));
         lines.push(match told.curve.measure.value {
             "separation" => format!(
-                "total load {own}; with shuffled labels {}: {} of its spreads apart",
-                carnot_report::number::estimate(chance.total, chance.spread),
-                short(chance.times)
+                "total load {own}, {} that of shuffled labels, {}",
+                spreads(chance.times),
+                carnot_report::number::estimate(chance.total, chance.spread)
             ),
-            _ => format!("total load {own}, {} standard errors above nothing", short(chance.times)),
+            _ => format!("total load {own}, {} nothing", spreads(chance.times)),
         });
     }
     lines.join("\n")
