@@ -47,8 +47,8 @@ fn draw(plan: &Plan, init: LayerInit, member: u64) -> Vec<f64> {
             match parameter.role {
                 Role::Weight => stream.fill_normal(values, (init.c_w / parameter.fan_in as f64).sqrt()),
                 Role::Bias => stream.fill_normal(values, init.c_b.sqrt()),
-                Role::Gain => values.fill(1.0),
-                Role::Shift => values.fill(0.0),
+                Role::Gain | Role::RunningVariance => values.fill(1.0),
+                Role::Shift | Role::RunningMean => values.fill(0.0),
             }
             at += parameter.len();
         }

@@ -54,8 +54,8 @@ pub fn initialise<S: Scalar>(plan: &Plan, init: &[LayerInit], seed: u64, member:
 
 fn draw<S: Scalar>(parameter: &Parameter, init: Option<LayerInit>, stream: &mut Stream, out: &mut [S]) {
     match parameter.role {
-        Role::Gain => out.fill(S::from_f64(1.0)),
-        Role::Shift => out.fill(S::default()),
+        Role::Gain | Role::RunningVariance => out.fill(S::from_f64(1.0)),
+        Role::Shift | Role::RunningMean => out.fill(S::default()),
         Role::Weight => {
             let init = init.expect("a site with weights is weighted");
             let variance = init.c_w / parameter.fan_in as f64;

@@ -13,6 +13,8 @@ pub struct Group {
     pub at: Range<usize>,
     /// Factor of the global rate, ≥ 0.
     pub multiplier: f64,
+    /// Running means: what stands in place of their gradient is subtracted as it is, whatever the optimizer.
+    pub follows: bool,
 }
 
 /// Groups of parameters with equal rates, in the order of memory; neighbours with the same rate are one group.
@@ -44,9 +46,14 @@ pub fn groups(plan: &Plan, rates: &[LayerRate]) -> Result<Vec<Group>, SimError> 
                 return Err(SimError::Range { name: "rate multiplier", value: multiplier, range });
             }
             let end = start + parameter.len();
+            let follows = parameter.role.follows();
             match groups.last_mut() {
-                Some(last) if last.multiplier == multiplier && last.at.end == start => last.at.end = end,
-                _ => groups.push(Group { at: start..end, multiplier }),
+                Some(last)
+                    if last.multiplier == multiplier && last.follows == follows && last.at.end == start =>
+                {
+                    last.at.end = end;
+                }
+                _ => groups.push(Group { at: start..end, multiplier, follows }),
             }
             start = end;
         }
@@ -69,7 +76,7 @@ mod tests {
 
     #[test]
     fn one_rate_is_one_group() {
-        assert_eq!(groups(&plan(), &[]).unwrap(), [Group { at: 0..21, multiplier: 1.0 }]);
+        assert_eq!(groups(&plan(), &[]).unwrap(), [Group { at: 0..21, multiplier: 1.0, follows: false }]);
     }
 
     #[test]
@@ -77,7 +84,7 @@ mod tests {
         let rates = [LayerRate { lambda_w: 4.0, lambda_b: 0.5 }, LayerRate::uniform(3)];
         let found = groups(&plan(), &rates).unwrap();
         let expect = [(0..6, 2.0), (6..9, 0.5), (9..21, 1.0)];
-        assert_eq!(found, expect.map(|(at, multiplier)| Group { at, multiplier }));
+        assert_eq!(found, expect.map(|(at, multiplier)| Group { at, multiplier, follows: false }));
         assert_eq!(groups(&plan(), &rates[..1]), Err(SimError::Rates { expected: 2, found: 1 }));
     }
 }

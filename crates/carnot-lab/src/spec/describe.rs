@@ -54,6 +54,10 @@ impl Words {
                 once(&mut self.others, if norm.kind == Kind::Layer { "layer norm" } else { "rms norm" });
                 Vec::new()
             }
+            Layer::BatchNorm(_) => {
+                once(&mut self.others, "batch norm");
+                Vec::new()
+            }
             Layer::Dropout(_) => {
                 once(&mut self.others, "dropout");
                 Vec::new()

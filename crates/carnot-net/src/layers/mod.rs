@@ -3,6 +3,7 @@
 
 pub mod activate;
 pub mod attention;
+pub mod batch_norm;
 pub mod branches;
 pub mod conv;
 pub mod conv_local;
@@ -38,6 +39,10 @@ pub enum Role {
     Gain,
     /// A shift that starts at zero.
     Shift,
+    /// A running mean, which starts at zero. It has no gradient: in its place is what is to be subtracted after a step.
+    RunningMean,
+    /// A running variance, which starts at one; as [`Role::RunningMean`].
+    RunningVariance,
 }
 
 /// One array of parameters.
@@ -51,6 +56,14 @@ pub struct Parameter {
     pub fan_in: usize,
     /// How it starts and which rate applies.
     pub role: Role,
+}
+
+impl Role {
+    /// Does it follow what passes, instead of a gradient?
+    #[must_use]
+    pub fn follows(self) -> bool {
+        matches!(self, Role::RunningMean | Role::RunningVariance)
+    }
 }
 
 impl Parameter {
@@ -296,6 +309,7 @@ layers! {
     Dense: dense::Dense = "dense", "dense";
     Activate: activate::Activate = "act", "act";
     Norm: norm::Norm = "norm", "norm";
+    BatchNorm: batch_norm::BatchNorm = "batch_norm", "batch_norm";
     Dropout: dropout::Dropout = "dropout", "dropout";
     Conv: conv::Conv = "conv", "conv";
     ConvTransposed: conv::ConvTransposed = "conv_transposed", "conv_transposed";

@@ -162,9 +162,12 @@ impl<'a, S: Scalar> Block<'a, S> {
             let own = member * plan.parameters..(member + 1) * plan.parameters;
             let gradient = &mut self.gradients[own.clone()];
             if let Some(most) = spec.clip {
-                let norm = cpu::sum_of_squares(gradient).sqrt();
-                if norm > most {
-                    cpu::scale(gradient, S::from_f64(most / norm));
+                let trained =
+                    || self.groups.iter().filter(|group| !group.follows).map(|group| group.at.clone());
+                let squares: f64 = trained().map(|at| cpu::sum_of_squares(&gradient[at])).sum();
+                if squares.sqrt() > most {
+                    trained()
+                        .for_each(|at| cpu::scale(&mut gradient[at], S::from_f64(most / squares.sqrt())));
                 }
             }
             let weights = &mut self.weights[own.clone()];
@@ -172,6 +175,10 @@ impl<'a, S: Scalar> Block<'a, S> {
             let second = self.second.get_mut(own).unwrap_or_default();
             for group in self.groups {
                 let at = group.at.clone();
+                if group.follows {
+                    cpu::axpy(&mut weights[at.clone()], S::from_f64(-1.0), &gradient[at]);
+                    continue;
+                }
                 optimizer.step(Step {
                     step,
                     rate: rate * group.multiplier,

@@ -3,12 +3,14 @@
 //! No loop uses fused multiply-add, and sums run in fixed lanes, so the three versions give the same bits: a result does not
 //! depend on the machine, on alignment or on how many threads run beside it. All run on the calling thread.
 
+mod columns;
 mod elementwise;
 mod loss;
 mod optimizer;
 pub mod places;
 mod reduction;
 
+pub use columns::{column_moments, column_products, normalise_columns, normalise_columns_back};
 pub use elementwise::{add_assign, axpy, bias_rows, multiply_assign, scale};
 pub use loss::{Loss, softmax_cross_entropy, squared_error};
 pub use optimizer::{AdamStep, MomentumStep, adam_step, momentum_step};
