@@ -77,6 +77,26 @@ impl Stream {
         }
     }
 
+    /// Fills a slice with zeros, each with probability p, and `kept` otherwise, independently. Sixteen random bits decide each: p counts
+    /// as the nearest multiple of 2⁻¹⁶, which is returned.
+    ///
+    /// * `probability`: of a zero, 0 ≤ p ≤ 1
+    pub fn fill_kept<S: Scalar>(&mut self, out: &mut [S], probability: f64, kept: impl Fn(f64) -> S) -> f64 {
+        let steps = (probability * 65536.0).round().clamp(0.0, 65536.0) as u32;
+        let real = f64::from(steps) / 65536.0;
+        let kept = kept(real);
+        let mut bytes = [0u8; 1024];
+        for part in out.chunks_mut(bytes.len() / 2) {
+            let own = &mut bytes[..2 * part.len()];
+            self.generator.fill_bytes(own);
+            for (value, pair) in part.iter_mut().zip(own.chunks_exact(2)) {
+                let draw = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
+                *value = if draw < steps { S::default() } else { kept };
+            }
+        }
+        real
+    }
+
     /// A uniform integer in 0..n, without bias.
     ///
     /// # Panics
@@ -193,6 +213,20 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(a.normal::<f32>(), b.normal::<f64>() as f32);
         }
+    }
+
+    #[test]
+    fn kept_numbers_are_kept_as_often_as_asked() {
+        let (n, p) = (1_000_003, 0.28);
+        let mut out = vec![f32::NAN; n];
+        let real = Stream::new(5, "kept", &[]).fill_kept(&mut out, p, |p| (1.0 / (1.0 - p)) as f32);
+        assert!((real - p).abs() <= 0.5f64.powi(17));
+        let kept = out.iter().filter(|&&x| x > 1.0).count() as f64;
+        assert_eq!(out.iter().filter(|&&x| x == 0.0).count() as f64, n as f64 - kept);
+        let z = (kept / n as f64 - (1.0 - real)) / (real * (1.0 - real) / n as f64).sqrt();
+        assert!(z.abs() < 4.0, "{z} (seed 5)");
+        assert_eq!(Stream::new(5, "kept", &[]).fill_kept(&mut out, 0.0, |_| 1.0), 0.0);
+        assert!(out.iter().all(|&x| x == 1.0));
     }
 
     #[test]

@@ -72,12 +72,9 @@ impl LayerRule for Dropout {
             return input;
         }
         let mut mask = tape.take(input.members, input.samples, &input.shape);
-        let kept = S::from_f64(1.0 / (1.0 - self.probability));
         let size = mask.data.len() / mask.members;
         for (values, stream) in mask.data.chunks_exact_mut(size).zip(&mut tape.noise) {
-            for value in values {
-                *value = if stream.uniform() < self.probability { S::default() } else { kept };
-            }
+            stream.fill_kept(values, self.probability, |p| S::from_f64(1.0 / (1.0 - p)));
         }
         carnot_math::device::cpu::multiply_assign(&mut input.data, &mask.data);
         tape.save(mask);

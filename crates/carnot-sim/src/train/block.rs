@@ -1,11 +1,11 @@
 //! A block of members that train together on one thread.
 
 use super::Training;
-use super::data::{Answers, Batches, gather_inputs, spread};
+use super::data::{Answers, Batches, gather_inputs, redrawn, spread, spread_of_inputs};
 use super::evaluate;
 use super::history::{History, Point, Score, recorded};
 use crate::initialise::initialise;
-use crate::loss::Total;
+use crate::loss::{Total, Wanted};
 use crate::optimizer::{Rule, Step};
 use crate::rate::Group;
 use carnot_math::device::cpu;
@@ -32,6 +32,10 @@ pub(super) struct Block<'a, S> {
     batches: Batches,
     answers: Answers<S>,
     noisy: bool,
+    /// Classes of the set, where labels are redrawn; `[members, batch]` of them.
+    redrawn: Option<(usize, Vec<u32>)>,
+    /// Standard deviation of what is added to inputs.
+    shaken: f64,
     totals: Vec<Total>,
     diverged: Vec<Option<u64>>,
 }
@@ -58,6 +62,9 @@ impl<'a, S: Scalar> Block<'a, S> {
             batches: Batches::new(spec.seed, training.train.len(), spec.batch),
             answers: Answers::new(),
             noisy: plan.all().iter().any(|site| matches!(site.layer, Layer::Dropout(_))),
+            redrawn: (spec.label_noise > 0.0).then(|| (training.train.targets.outputs(), Vec::new())),
+            shaken: spec.input_noise
+                * if spec.input_noise > 0.0 { spread_of_inputs(training.train) } else { 0.0 },
             totals: vec![Total::default(); count],
             diverged: vec![None; count],
         }
@@ -124,6 +131,22 @@ impl<'a, S: Scalar> Block<'a, S> {
         let (one, others) = input.data.split_at_mut(batch * plan.input.len());
         gather_inputs(train, &self.batches.current, one);
         others.chunks_exact_mut(one.len()).for_each(|other| other.copy_from_slice(one));
+        if self.shaken > 0.0 {
+            for (member, own) in
+                self.members.clone().zip(input.data.chunks_exact_mut(batch * plan.input.len()))
+            {
+                let mut stream = Stream::new(spec.seed, "input noise", &[member, step]);
+                own.iter_mut().for_each(|x| *x += S::from_f64(self.shaken * stream.normal::<f64>()));
+            }
+        }
+        if let (Some((classes, labels)), Wanted::Classes(clean)) = (&mut self.redrawn, self.answers.wanted())
+        {
+            labels.resize(self.diverged.len() * batch, 0);
+            for (member, own) in self.members.clone().zip(labels.chunks_exact_mut(batch)) {
+                let mut stream = Stream::new(spec.seed, "label noise", &[member, step]);
+                redrawn(clean, spec.label_noise, *classes, &mut stream, own);
+            }
+        }
         if self.noisy {
             let stream = |member| Stream::new(spec.seed, "dropout", &[member, step]);
             self.tape.noise.clear();
@@ -142,8 +165,12 @@ impl<'a, S: Scalar> Block<'a, S> {
         let mut gradient = self.tape.take(outputs.members, samples, &outputs.shape);
         let size = samples * outputs.shape.len();
         let parts = outputs.data.chunks_exact(size).zip(gradient.data.chunks_exact_mut(size));
-        for (total, (output, gradient)) in self.totals.iter_mut().zip(parts) {
-            *total = self.training.loss.of(output, samples, self.answers.wanted(), gradient);
+        for (member, (total, (output, gradient))) in self.totals.iter_mut().zip(parts).enumerate() {
+            let wanted = match &self.redrawn {
+                Some((_, labels)) => Wanted::Classes(&labels[member * samples..(member + 1) * samples]),
+                None => self.answers.wanted(),
+            };
+            *total = self.training.loss.of(output, samples, wanted, gradient);
         }
         self.tape.give(outputs);
         gradient
@@ -173,6 +200,9 @@ impl<'a, S: Scalar> Block<'a, S> {
             let weights = &mut self.weights[own.clone()];
             let first = self.first.get_mut(own.clone()).unwrap_or_default();
             let second = self.second.get_mut(own).unwrap_or_default();
+            let push = (2.0 * rate * spec.temperature).sqrt();
+            let key = [self.members.start + member as u64, step];
+            let mut shake = (push > 0.0).then(|| Stream::new(spec.seed, "parameter noise", &key));
             for group in self.groups {
                 let at = group.at.clone();
                 if group.follows {
@@ -185,8 +215,11 @@ impl<'a, S: Scalar> Block<'a, S> {
                     weights: &mut weights[at.clone()],
                     gradient: &gradient[at.clone()],
                     first: first.get_mut(at.clone()).unwrap_or_default(),
-                    second: second.get_mut(at).unwrap_or_default(),
+                    second: second.get_mut(at.clone()).unwrap_or_default(),
                 });
+                if let Some(stream) = &mut shake {
+                    weights[at].iter_mut().for_each(|w| *w += S::from_f64(push * stream.normal::<f64>()));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::loss::Wanted;
 use carnot_math::random::Stream;
 use carnot_math::scalar::Scalar;
+use carnot_math::stats::Moments;
 use carnot_net::dataset::{Dataset, Targets};
 
 /// An endless sequence of batches: random orders of the whole set, one after another, cut into equal pieces.
@@ -66,6 +67,19 @@ impl<S: Scalar> Answers<S> {
     pub(super) fn wanted(&self) -> Wanted<'_, S> {
         if self.labels.is_empty() { Wanted::Values(&self.values) } else { Wanted::Classes(&self.labels) }
     }
+}
+
+/// Labels of a batch for one member, each redrawn with the probability `share` from `classes`.
+pub(super) fn redrawn(labels: &[u32], share: f64, classes: usize, stream: &mut Stream, out: &mut [u32]) {
+    for (to, &label) in out.iter_mut().zip(labels) {
+        *to = if stream.uniform() < share { stream.below(classes) as u32 } else { label };
+    }
+}
+
+/// Root mean square of all inputs less their mean.
+pub(super) fn spread_of_inputs(data: &Dataset) -> f64 {
+    let moments = Moments::of(&data.inputs.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+    (moments.variance() * (1.0 - 1.0 / moments.count().max(1) as f64)).sqrt()
 }
 
 /// Copies the inputs of the samples to `out`, `[samples, width]`.

@@ -162,6 +162,9 @@ fn check(training: &Training) -> Result<(), SimError> {
         }
         let (found, needed) = (plan.output().len(), data.targets.outputs());
         match (training.loss, &data.targets) {
+            (_, Targets::Values { .. }) if training.spec.label_noise > 0.0 => {
+                return Err(SimError::NoClasses);
+            }
             (_, Targets::None) => return Err(SimError::NoTargets),
             (Loss::CrossEntropy, Targets::Values { .. }) => return Err(SimError::NoClasses),
             // More outputs than classes seen are fine: a class may be missing from a small set.

@@ -14,6 +14,10 @@ pub enum Precision {
     Float64,
 }
 
+fn is_none(noise: &f64) -> bool {
+    *noise == 0.0
+}
+
 /// Settings of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -32,6 +36,15 @@ pub struct TrainSpec {
     pub warm_up: u64,
     /// Largest norm of a member's gradient, > 0; longer ones are shortened to it.
     pub clip: Option<f64>,
+    /// Share of the labels of each batch that is redrawn uniformly from all classes, 0 to 1; a redrawn one may be right.
+    #[serde(skip_serializing_if = "is_none")]
+    pub label_noise: f64,
+    /// Normal numbers added to the inputs of each batch: their standard deviation, in units of that of all inputs, ≥ 0.
+    #[serde(skip_serializing_if = "is_none")]
+    pub input_noise: f64,
+    /// Temperature T ≥ 0 of the parameters: after each step every one is pushed by $\sqrt{2\eta T}\,\mathcal N(0, 1)$ (Langevin).
+    #[serde(skip_serializing_if = "is_none")]
+    pub temperature: f64,
     /// Samples of each set on which loss and accuracy are measured before and after, evenly spread over the set;
     /// 0 for all.
     pub evaluate: usize,
@@ -50,6 +63,9 @@ impl Default for TrainSpec {
             precision: Precision::Float32,
             warm_up: 0,
             clip: None,
+            label_noise: 0.0,
+            input_noise: 0.0,
+            temperature: 0.0,
             evaluate: 2000,
             block: None,
         }
@@ -68,6 +84,14 @@ impl TrainSpec {
         }
         if !(self.rate.is_finite() && self.rate >= 0.0) {
             return wrong("rate", self.rate, "a finite number ≥ 0");
+        }
+        if !(0.0..=1.0).contains(&self.label_noise) {
+            return wrong("label noise", self.label_noise, "0 to 1");
+        }
+        for (name, value) in [("input noise", self.input_noise), ("temperature", self.temperature)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(name, value, "a finite number ≥ 0");
+            }
         }
         match self.clip {
             Some(clip) if !(clip.is_finite() && clip > 0.0) => wrong("clip", clip, "a finite number > 0"),
