@@ -35,6 +35,9 @@ pub enum Origin {
 /// Why a command could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// The chain of blocks cannot be simulated.
+    #[error(transparent)]
+    Chain(#[from] carnot_theory::spring_block::chain::ChainError),
     /// A recording of a real model that cannot be read.
     #[error(transparent)]
     Recording(#[from] carnot_probe::error::ProbeError),

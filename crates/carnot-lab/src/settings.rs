@@ -117,6 +117,16 @@ impl DataSettings {
         }
     }
 
+    /// Reads the data as they are, of any shape; `digits` where none are named.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data.
+    pub fn whole(&self, seed: u64) -> Result<Dataset, LabError> {
+        let (label, scaling) = (self.label.clone(), self.scaling);
+        let options = Options { seed, samples: self.samples, scaling, label, ..Options::default() };
+        Ok(dataset::open(self.data.as_deref().unwrap_or("digits"), &options)?)
+    }
+
     /// The same settings with the checksum of the data, and the data.
     ///
     /// # Errors

@@ -215,6 +215,9 @@ pub struct Map {
     /// What the values mean, when they are outcomes rather than a scale.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,
+    /// Ends of the colour scale, so that two maps can share one; without them those of the values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<(f64, f64)>,
     /// What the values are, when they are a scale: `test error`.
     #[serde(default)]
     pub scale: String,
@@ -237,8 +240,11 @@ pub struct Outcome {
 }
 
 impl Map {
-    /// Lowest and highest known value; lowest > highest when nothing is known.
+    /// Ends of the colour scale: those given, or the lowest and highest known value; lowest > highest when nothing is known.
     pub fn range(&self) -> (f64, f64) {
+        if let Some(limits) = self.limits {
+            return limits;
+        }
         let known = || self.cells.iter().flatten().flatten().copied().filter(|value| value.is_finite());
         (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max))
     }

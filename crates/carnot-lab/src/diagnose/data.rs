@@ -160,6 +160,12 @@ fn words(error: &DataError) -> (&'static str, String, String) {
             "a sample of zeros has no direction",
             "--scaling standard, or remove the sample",
         ),
+        DataError::NotImages { .. } => (
+            "data/no-images",
+            "an image is [height, width], [height, width, channels], or a row of a square number of pixels"
+                .into(),
+            "leave --side out, or take images".into(),
+        ),
         DataError::Index { samples, .. } => {
             ("data/index", "samples are counted from 0".into(), format!("a number below {samples}"))
         }

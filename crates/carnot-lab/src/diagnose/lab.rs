@@ -13,6 +13,7 @@ impl Explain for LabError {
         let problem = self.to_string();
         match self {
             LabError::Recording(error) => error.explain(),
+            LabError::Chain(error) => error.explain(),
             LabError::UnknownVerb { nearest, .. } => told(
                 "command/unknown",
                 problem,

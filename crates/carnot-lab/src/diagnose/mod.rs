@@ -4,6 +4,7 @@
 //! once. One file an enum, one exhaustive match a file, no `_` arm: a new variant does not compile until somebody has
 //! said what to do about it.
 
+mod chain;
 mod data;
 mod engine;
 mod formula;

@@ -246,6 +246,7 @@ experiments! {
     predict::Predict,
     kernel::Kernel,
     ensemble::Ensemble,
+    phase::Phase,
 }
 
 /// The experiment of that verb.

@@ -357,6 +357,16 @@ pub enum DataError {
         /// Which sample, from one.
         sample: usize,
     },
+    /// Only images can be resized.
+    #[error("samples of `{name}` are {shape:?}: no images that could be made {side} × {side}")]
+    NotImages {
+        /// The data set.
+        name: String,
+        /// Shape of a sample.
+        shape: Vec<usize>,
+        /// Pixels asked for along each side.
+        side: usize,
+    },
     /// A sample that does not exist was asked for.
     #[error("sample {index} was asked for, `{name}` has {samples} (counted from 0)")]
     Index {

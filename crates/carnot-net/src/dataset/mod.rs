@@ -31,6 +31,7 @@ mod open;
 mod options;
 mod order;
 mod parity;
+mod resize;
 pub mod safetensors;
 mod scaling;
 mod set;

@@ -307,6 +307,7 @@ pub fn border() -> Report {
         tone,
     };
     report.sections = vec![Section::Map(Map {
+        limits: None,
         title: "where training fails".into(),
         caption: "The border falls as 1/C_W: a larger start needs smaller steps.".into(),
         x: Axis::log("rate"),

@@ -308,6 +308,7 @@ fn map(rated: &[Rated], activation: &str, c_b: f64) -> Option<Map> {
     };
     let cells = y_values.iter().map(|&y| x_values.iter().map(|&x| at(x, y)).collect()).collect();
     Some(Map {
+        limits: None,
         title: "error of samples left out".into(),
         caption: format!("For {activation} with C_b = {}.", significant(c_b, 3)),
         x: Axis::linear("hidden layers"),

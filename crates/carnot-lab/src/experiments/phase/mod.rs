@@ -1,0 +1,263 @@
+//! `carnot phase`: noise × nonlinearity, for trained networks and for the chain of blocks and springs.
+
+mod axes;
+mod compare;
+mod network;
+mod write;
+
+use carnot_math::random::Stream;
+use carnot_net::dataset::{Dataset, Targets};
+use carnot_report::report::Report;
+use carnot_theory::spring_block::chain::{Friction, Parameters};
+use carnot_theory::spring_block::grid::{GridPlan, grid};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Experiment, Group, Job, Point, Tools};
+use crate::error::LabError;
+use crate::settings::{DataSettings, within};
+use axes::Noise;
+
+/// Which layers do the work, over noise and nonlinearity: trained networks beside the chain of blocks and springs.
+///
+/// Networks of linear map, batch norm, leaky ReLU and dropout are trained with one kind of noise at a time; of each the load curve is
+/// read: D = ln(within-class/between-class scatter) behind every hidden layer. Its convexity says who works: below zero the deep
+/// layers, above zero the shallow ones, zero shares evenly. The chain has friction in place of nonlinearity and a shaking in place of
+/// noise. Cells are visited corners first; an unfinished diagram is a coarse one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PhaseSpec {
+    /// The data; digits (embedded) when not given.
+    #[serde(flatten)]
+    pub data: DataSettings,
+    /// Images are resized to this many pixels along each side. Default: as they are.
+    pub side: Option<usize>,
+    /// Samples to train on; the rest is for testing.
+    pub train: usize,
+    /// Kind of noise along the horizontal axis.
+    pub noise: Noise,
+    /// Values of the noise. Default: those of the published diagram of its kind.
+    pub noises: Vec<f64>,
+    /// Slopes of the leaky ReLU below zero: 0 is the ReLU, 1 is linear.
+    pub slopes: Vec<f64>,
+    /// Hidden layers.
+    pub depth: usize,
+    /// Units of each hidden layer.
+    pub width: usize,
+    /// Whether inputs and hidden layers are batch-normalised.
+    pub norm: bool,
+    /// Passes over the training set.
+    pub epochs: u64,
+    /// Samples of a batch; 0 for all.
+    pub batch: usize,
+    /// Learning rate of Adam.
+    pub rate: f64,
+    /// Networks of each cell.
+    pub seeds: u64,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Chains of each cell; 0 for no chain.
+    pub chains: usize,
+    /// Friction μ_→ of the chain for a linear network and for a ReLU network.
+    pub friction: Vec<f64>,
+    /// Friction μ_← of the chain.
+    pub friction_left: f64,
+    /// Shaking s of the chain for the least and for the most noise.
+    pub shake: Vec<f64>,
+}
+
+impl Default for PhaseSpec {
+    fn default() -> PhaseSpec {
+        PhaseSpec {
+            data: DataSettings::default(),
+            side: None,
+            train: 1280,
+            noise: Noise::default(),
+            noises: Vec::new(),
+            slopes: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            depth: 7,
+            width: 100,
+            norm: true,
+            epochs: 100,
+            batch: 0,
+            rate: 1e-3,
+            seeds: 1,
+            seed: 1,
+            chains: 64,
+            friction: vec![0.005, 0.06],
+            friction_left: 0.05,
+            shake: vec![0.002, 0.15],
+        }
+    }
+}
+
+/// Step and number of steps of the chain.
+const STEP: f64 = 0.01;
+const STEPS: usize = 12_000;
+
+/// The experiment behind `carnot phase`.
+pub struct Phase;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum At {
+    Network { row: usize, column: usize, seed: u64 },
+    Chain { chains: usize },
+}
+
+/// The chain's diagram, rows by slopes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ChainAnswer {
+    /// `[rows × columns][L + 1]`
+    curves: Vec<Vec<f64>>,
+}
+
+impl Experiment for Phase {
+    const VERB: &'static str = "phase";
+    const GROUP: Group = Group::Simulate;
+    type Spec = PhaseSpec;
+
+    fn resolve(spec: PhaseSpec) -> Result<PhaseSpec, LabError> {
+        let mut spec = spec;
+        if spec.noises.is_empty() {
+            spec.noises = spec.noise.usual();
+        }
+        spec.noises.sort_by(f64::total_cmp);
+        spec.slopes.sort_by(f64::total_cmp);
+        for &value in &spec.noises {
+            if let Some(range) = spec.noise.refuses(value) {
+                within("noises", value, false, range)?;
+            }
+        }
+        for &slope in &spec.slopes {
+            within("slopes", slope, (0.0..=1.0).contains(&slope), "0 to 1")?;
+        }
+        let sides = [("noises", spec.noises.len()), ("slopes", spec.slopes.len())];
+        for (key, count) in sides {
+            within(key, count, (1..=200).contains(&count), "1 to 200 values")?;
+        }
+        within("depth", spec.depth, (3..=200).contains(&spec.depth), "3 to 200")?;
+        within("width", spec.width, (2..=10_000).contains(&spec.width), "2 to 10000")?;
+        within("epochs", spec.epochs, (1..=1_000_000).contains(&spec.epochs), "1 to 1000000")?;
+        within("rate", spec.rate, spec.rate > 0.0 && spec.rate <= 100.0, "above 0, at most 100")?;
+        within("seeds", spec.seeds, (1..=10_000).contains(&spec.seeds), "1 to 10000")?;
+        within("chains", spec.chains, spec.chains == 0 || (2..=100_000).contains(&spec.chains), "0, or 2 to 100000")?;
+        for (key, ends, least) in [("friction", &spec.friction, 0.0), ("shake", &spec.shake, 1e-6)] {
+            let good = ends.len() == 2 && ends.iter().all(|end| (least..=100.0).contains(end));
+            within(key, format!("{ends:?}"), good, "two numbers, those of the two ends, at most 100")?;
+        }
+        within("friction_left", spec.friction_left, (0.0..=100.0).contains(&spec.friction_left), "0 to 100")?;
+        let data = whole(&spec)?;
+        let checksum = format!("{:016x}", data.checksum());
+        if let Some(wanted) = spec.data.data_checksum.as_ref().filter(|wanted| **wanted != checksum) {
+            within("data_checksum", wanted, false, &format!("{checksum}, that of the data as they are now"))?;
+        }
+        within("train", spec.train, (2..data.len()).contains(&spec.train), &format!("2 to {}, so that a test sample is left", data.len() - 1))?;
+        if !matches!(data.targets, Targets::Classes { .. }) {
+            return Err(carnot_sim::error::SimError::NoClasses.into());
+        }
+        spec.data.data = Some(spec.data.data.unwrap_or_else(|| "digits".into()));
+        spec.data.data_checksum = Some(checksum);
+        Ok(spec)
+    }
+
+    fn subject(spec: &PhaseSpec) -> String {
+        format!(
+            "{} × slope, {} hidden layers of {}, {}",
+            spec.noise.label(),
+            spec.depth,
+            spec.width,
+            spec.data.data.as_deref().unwrap_or("digits")
+        )
+    }
+
+    fn plan(spec: &PhaseSpec) -> Result<Vec<Job>, LabError> {
+        let chain = (spec.chains > 0).then(|| Job::new("chain", At::Chain { chains: spec.chains }));
+        let cells = axes::visits(spec.slopes.len(), spec.noises.len());
+        let networks = (0..spec.seeds).flat_map(|seed| {
+            let job = move |&(row, column): &(usize, usize)| {
+                Job::new(format!("slope {row} noise {column} seed {seed}"), At::Network { row, column, seed })
+            };
+            cells.iter().map(job).collect::<Vec<_>>()
+        });
+        Ok(chain.into_iter().chain(networks).collect())
+    }
+
+    fn run(spec: &PhaseSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
+        let value = match job.read()? {
+            At::Chain { .. } => serde_json::to_value(chain(spec)?),
+            At::Network { row, column, seed } => {
+                let sets = tools.shared("data", || split(spec))?;
+                let mut step = |done, of| tools.step(&job.id, done, of);
+                let (slope, noise) = (spec.slopes[row], spec.noises[column]);
+                let own = spec.seed.wrapping_mul(1_000_003).wrapping_add(seed);
+                serde_json::to_value(network::trained(spec, &sets, slope, noise, own, &mut step)?)
+            }
+        };
+        value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
+    }
+
+    fn report(spec: &PhaseSpec, points: &[Point]) -> Result<Report, LabError> {
+        let mut diagram = write::Diagram::empty(spec);
+        for (job, point) in points.iter().map(|point| (place(spec, &point.job), point)) {
+            match job {
+                Some(At::Chain { .. }) => diagram.chain = Some(point.read::<ChainAnswer>()?.curves),
+                Some(At::Network { row, column, .. }) => diagram.cells[row][column].push(point.read()?),
+                None => {}
+            }
+        }
+        Ok(write::report(spec, &diagram))
+    }
+}
+
+/// The coordinates of a job of that name.
+fn place(spec: &PhaseSpec, id: &str) -> Option<At> {
+    if id == "chain" {
+        return Some(At::Chain { chains: spec.chains });
+    }
+    let words: Vec<&str> = id.split(' ').collect();
+    let [_, row, _, column, _, seed] = words.as_slice() else { return None };
+    let (row, column): (usize, usize) = (row.parse().ok()?, column.parse().ok()?);
+    let is_cell = row < spec.slopes.len() && column < spec.noises.len();
+    is_cell.then_some(At::Network { row, column, seed: seed.parse().ok()? })
+}
+
+fn whole(spec: &PhaseSpec) -> Result<Dataset, LabError> {
+    let data = spec.data.whole(spec.seed)?;
+    let data = spec.side.map_or(Ok(data.clone()), |side| data.resized(side))?;
+    let width = data.width();
+    Ok(data.reshaped(&[width])?)
+}
+
+/// Training and test set: a fixed random choice.
+fn split(spec: &PhaseSpec) -> Result<(Dataset, Dataset), LabError> {
+    let data = whole(spec)?;
+    let order = Stream::new(spec.seed, "training set", &[]).permutation(data.len());
+    let (train, test) = order.split_at(spec.train);
+    Ok((data.subset(train)?, data.subset(test)?))
+}
+
+/// The same diagram of the chain: friction falls with the slope, shaking grows with the noise.
+fn chain(spec: &PhaseSpec) -> Result<ChainAnswer, LabError> {
+    let frictions: Vec<f64> =
+        spec.slopes.iter().map(|slope| spec.friction[1] + (spec.friction[0] - spec.friction[1]) * slope).collect();
+    let mut noises = axes::between(spec.shake[0], spec.shake[1], spec.noises.len(), true);
+    if !spec.noise.grows() {
+        noises.reverse();
+    }
+    let parameters =
+        Parameters { n_blocks: spec.depth, friction_left: Friction::Same(spec.friction_left), ..Parameters::default() };
+    let plan = GridPlan {
+        parameters,
+        frictions: &frictions,
+        noises: &noises,
+        step: STEP,
+        steps: STEPS,
+        chains: spec.chains,
+        seed: spec.seed,
+    };
+    let cells = grid(&plan).map_err(LabError::Chain)?;
+    Ok(ChainAnswer { curves: cells.iter().map(|cell| cell.curve.iter().map(|d| d.value).collect()).collect() })
+}

@@ -1,0 +1,244 @@
+//! The diagram → report.
+
+use carnot_math::stats::{Estimate, Moments};
+use carnot_report::chart::{Axis, Chart, Ink, Series};
+use carnot_report::number::{percent, significant};
+use carnot_report::report::{Headline, Line, Provenance, Report, Tone};
+use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
+use carnot_theory::spring_block::shape::shape;
+use serde_json::json;
+
+use super::compare::{Rank, rank};
+use super::network::Answer;
+use super::{Phase, PhaseSpec};
+use crate::experiments::Experiment;
+
+/// Everything known so far.
+pub struct Diagram {
+    /// `[slope][noise]`: answers of the seeds done.
+    pub cells: Vec<Vec<Vec<Answer>>>,
+    /// Curves of the chain, `[slope × noise]`.
+    pub chain: Option<Vec<Vec<f64>>>,
+}
+
+impl Diagram {
+    /// Nothing yet.
+    pub fn empty(spec: &PhaseSpec) -> Diagram {
+        Diagram { cells: vec![vec![Vec::new(); spec.noises.len()]; spec.slopes.len()], chain: None }
+    }
+
+    fn networks(&self) -> usize {
+        self.cells.iter().flatten().map(Vec::len).sum()
+    }
+
+    /// A number of each network of a cell, averaged over its seeds.
+    fn of(&self, (row, column): (usize, usize), number: &dyn Fn(&Answer) -> Option<f64>) -> Option<Estimate> {
+        let all: Vec<f64> = self.cells[row][column].iter().filter_map(number).collect();
+        (!all.is_empty()).then(|| Moments::of(&all).estimate())
+    }
+
+    fn chain_at(&self, spec: &PhaseSpec, (row, column): (usize, usize)) -> Option<&Vec<f64>> {
+        self.chain.as_ref()?.get(row * spec.noises.len() + column)
+    }
+}
+
+fn curve(answer: &Answer) -> Option<Vec<f64>> {
+    answer.curve.iter().copied().collect()
+}
+
+/// Convexity of a curve; `None` where its total load is no number to divide by.
+fn convexity(curve: &[f64]) -> Option<f64> {
+    Some(shape(curve).ok()?.relative.ok()?.convexity)
+}
+
+/// Relative spread of the loads.
+fn spread(curve: &[f64]) -> Option<f64> {
+    Some(shape(curve).ok()?.relative.ok()?.spread)
+}
+
+fn of_curve(number: fn(&[f64]) -> Option<f64>) -> impl Fn(&Answer) -> Option<f64> {
+    move |answer| curve(answer).as_deref().and_then(number)
+}
+
+/// Writes what is known.
+pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
+    let mut report = Report::new("phase", &Phase::subject(spec));
+    report.provenance = Provenance { seed: Some(spec.seed), device: "cpu".into(), ..Provenance::default() };
+    let all = (spec.slopes.len() * spec.noises.len()) as u64 * spec.seeds;
+    let (rows, columns) = (spec.slopes.len(), spec.noises.len());
+    let places: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
+    let bent: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(convexity))).collect();
+    let uneven: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(spread))).collect();
+    let tested: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &|answer| answer.test)).collect();
+    let chained: Vec<Option<f64>> =
+        places.iter().map(|&at| diagram.chain_at(spec, at).and_then(|curve| convexity(curve))).collect();
+    let pairs = |a: &[Option<f64>], b: &[Option<f64>]| -> Vec<(f64, f64)> {
+        a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect()
+    };
+    let values = |of: &[Option<Estimate>]| -> Vec<Option<f64>> { of.iter().map(|e| e.map(|e| e.value)).collect() };
+    let with_chain = rank(&pairs(&values(&bent), &chained), spec.seed);
+    let with_test = rank(&pairs(&values(&uneven), &values(&tested)), spec.seed);
+    report.headline = Some(headline(&values(&bent)));
+    report.summary = lines(with_chain, with_test, &values(&bent), &values(&tested));
+    if (diagram.networks() as u64) < all {
+        report.summary.push(Line::new("so far", format!("{} of {all} networks", diagram.networks())));
+    }
+    let most = values(&bent).iter().chain(&chained).flatten().fold(0.0f64, |most, value| most.max(value.abs()));
+    let limits = (most > 0.0).then_some((-most, most));
+    let sign = "convexity of the load curve: below 0 deep layers do the work, above 0 shallow ones";
+    let map = |title: &str, caption: &str, values: &[Option<f64>], scale: &str, limits| {
+        let axis = spec.noise.label();
+        Section::Map(Map {
+            title: title.into(),
+            caption: caption.into(),
+            x: if spec.noise.is_log() { Axis::log(axis) } else { Axis::linear(axis) },
+            y: Axis::linear("slope below zero (0: ReLU, 1: linear)"),
+            x_values: spec.noises.clone(),
+            y_values: spec.slopes.clone(),
+            cells: values.chunks(columns).map(<[_]>::to_vec).collect(),
+            limits,
+            scale: scale.into(),
+            ..Map::default()
+        })
+    };
+    report.sections.push(map("Networks", sign, &values(&bent), "convexity", limits));
+    if diagram.chain.is_some() {
+        let same = "The chain, in the same colours: friction in place of nonlinearity, shaking in place of noise.";
+        report.sections.push(map("Chain of blocks and springs", same, &chained, "convexity", limits));
+    }
+    let caption = "Mean over the seeds.";
+    report.sections.push(map("Test accuracy", caption, &values(&tested), "test accuracy", None));
+    report.sections.push(Section::Chart(corner_curves(spec, diagram)));
+    report.sections.push(Section::Table(corners(spec, diagram)));
+    report.extra.insert("noise".into(), json!(spec.noise));
+    report.extra.insert("noises".into(), json!(spec.noises));
+    report.extra.insert("slopes".into(), json!(spec.slopes));
+    for (name, found) in [("convexity", &bent), ("relative_spread", &uneven), ("test_accuracy", &tested)] {
+        let table = |of: fn(&Estimate) -> f64| -> Vec<Vec<Option<f64>>> {
+            found.chunks(columns).map(|row| row.iter().map(|cell| cell.as_ref().map(of)).collect()).collect()
+        };
+        report.extra.insert(name.into(), json!(table(|e| e.value)));
+        report.extra.insert(format!("{name}_error"), json!(table(|e| e.error)));
+    }
+    report.extra.insert("convexity_chain".into(), json!(chained.chunks(columns).collect::<Vec<_>>()));
+    report.extra.insert("rank_correlation_with_chain".into(), json!(with_chain));
+    report.extra.insert("rank_correlation_of_spread_and_accuracy".into(), json!(with_test));
+    report
+}
+
+/// Convexity within which a curve counts as straight.
+const STRAIGHT: f64 = 0.03;
+
+fn headline(bent: &[Option<f64>]) -> Headline {
+    let known: Vec<f64> = bent.iter().flatten().copied().collect();
+    let deep = known.iter().filter(|&&value| value < -STRAIGHT).count();
+    let shallow = known.iter().filter(|&&value| value > STRAIGHT).count();
+    let text = match (known.len(), deep, shallow) {
+        (0, ..) => "NOTHING MEASURED YET",
+        (_, 1.., 1..) => "NOISE AND NONLINEARITY DECIDE WHICH LAYERS WORK",
+        (_, 1.., 0) => "DEEP LAYERS DO THE WORK, OR ALL OF THEM",
+        (_, 0, 1..) => "SHALLOW LAYERS DO THE WORK, OR ALL OF THEM",
+        (_, 0, 0) => "ALL LAYERS SHARE THE WORK",
+    };
+    Headline { text: text.into(), tone: Tone::Plain }
+}
+
+fn lines(chain: Option<Rank>, test: Option<Rank>, bent: &[Option<f64>], tested: &[Option<f64>]) -> Vec<Line> {
+    let words = |rank: &Rank| {
+        let [value, low, high] = [rank.value, rank.low, rank.high].map(|x| significant(x, 2));
+        format!("{value} ({low} to {high}) over {} cells", rank.n)
+    };
+    let mut lines = Vec::new();
+    if let Some(rank) = &chain {
+        lines.push(Line::new("chain", format!("rank correlation of the two diagrams {}", words(rank))));
+    }
+    if let Some(rank) = &test {
+        let text = format!("rank correlation of uneven loads with test accuracy {}", words(rank));
+        lines.push(Line::new("accuracy", text));
+    }
+    let known = bent.iter().zip(tested).filter_map(|(bent, tested)| Some(((*bent)?, (*tested)?)));
+    if let Some((bent, best)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) {
+        let text = format!("test accuracy {} at convexity {}", percent(best), significant(bent, 2));
+        lines.push(Line::new("best cell", text));
+    }
+    lines
+}
+
+/// The four corners: name, row and column.
+fn corner_places(spec: &PhaseSpec) -> Vec<(String, (usize, usize))> {
+    let (top, right) = (spec.slopes.len() - 1, spec.noises.len() - 1);
+    let mut places = Vec::new();
+    for row in [0, top] {
+        for column in [0, right] {
+            let name = format!("slope {}, {} {}", spec.slopes[row], spec.noise.label(), spec.noises[column]);
+            if !places.iter().any(|(_, at)| *at == (row, column)) {
+                places.push((name, (row, column)));
+            }
+        }
+    }
+    places
+}
+
+/// Share of the whole fall that is left behind each layer.
+fn left(curve: &[f64]) -> Vec<f64> {
+    let (first, last) = (curve[0], curve[curve.len() - 1]);
+    curve.iter().map(|d| (d - last) / (first - last)).collect()
+}
+
+fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Chart {
+    let mut chart = Chart::new(
+        "load curves at the corners",
+        "Share of the separation that is still to be done; a straight line shares the work evenly. Dots are networks, lines the chain.",
+        Axis::linear("layer"),
+        Axis::linear("(D − D_last)/(D_0 − D_last)"),
+    );
+    let depth: Vec<f64> = (0..=spec.depth).map(|layer| layer as f64).collect();
+    for (name, at) in corner_places(spec) {
+        if let Some(curve) = diagram.chain_at(spec, at) {
+            chart = chart.with(Series::line(&format!("chain: {name}"), &depth, &left(curve)).in_ink(Ink::Theory));
+        }
+        let curves: Vec<Vec<f64>> = diagram.cells[at.0][at.1].iter().filter_map(curve).map(|d| left(&d)).collect();
+        if curves.is_empty() {
+            continue;
+        }
+        let moments = |layer: usize| Moments::of(&curves.iter().map(|curve| curve[layer]).collect::<Vec<_>>());
+        let mean: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).mean()).collect();
+        let error: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).error()).collect();
+        let error = if curves.len() > 1 { error } else { Vec::new() };
+        chart = chart.with(Series::dots(&name, &depth, &mean, &error));
+    }
+    chart
+}
+
+fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
+    let number = |found: Option<Estimate>| match found {
+        Some(found) if found.error > 0.0 && found.error.is_finite() => Cell::measured(found.value, found.error),
+        Some(found) => Cell::significant(found.value, 3),
+        None => Cell::missing(),
+    };
+    let row = |(name, at): (String, (usize, usize))| {
+        let chain = diagram.chain_at(spec, at).and_then(|curve| convexity(curve));
+        Row::new(vec![
+            Cell::text(name),
+            number(diagram.of(at, &of_curve(convexity))),
+            chain.map_or(Cell::missing(), |value| Cell::significant(value, 3)),
+            number(diagram.of(at, &of_curve(spread))),
+            number(diagram.of(at, &|answer| answer.train)),
+            number(diagram.of(at, &|answer| answer.test)),
+        ])
+    };
+    Table {
+        title: "Corners".into(),
+        caption: "Convexity: below 0 deep layers do the work. Spread: standard deviation of the loads over their mean.".into(),
+        columns: vec![
+            Heading::words("corner"),
+            Heading::number("convexity"),
+            Heading::number("chain"),
+            Heading::number("spread"),
+            Heading::number("train"),
+            Heading::number("test"),
+        ],
+        rows: corner_places(spec).into_iter().map(row).collect(),
+        ..Table::default()
+    }
+}
