@@ -5,7 +5,7 @@ use carnot_report::chart::{Axis, Chart, Ink, Series};
 use carnot_report::number::{percent, significant};
 use carnot_report::report::{Headline, Line, Provenance, Report, Tone};
 use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
-use carnot_theory::spring_block::shape::shape;
+use carnot_math::curve::shape;
 use serde_json::json;
 
 use super::compare::{Rank, rank};
