@@ -1,7 +1,7 @@
 //! The diagram → report.
 
 use carnot_math::stats::{Estimate, Moments};
-use carnot_report::chart::{Axis, Chart, Ink, Series};
+use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::{percent, significant};
 use carnot_report::report::{Headline, Line, Provenance, Report, Tone};
 use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
@@ -108,7 +108,7 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     }
     let caption = "Mean over the seeds.";
     report.sections.push(map("Test accuracy", caption, &values(&tested), "test accuracy", None));
-    report.sections.push(Section::Chart(corner_curves(spec, diagram)));
+    report.sections.extend(corner_curves(spec, diagram).into_iter().map(Section::Chart));
     report.sections.push(Section::Table(corners(spec, diagram)));
     report.extra.insert("noise".into(), json!(spec.noise));
     report.extra.insert("noises".into(), json!(spec.noises));
@@ -185,29 +185,32 @@ fn left(curve: &[f64]) -> Vec<f64> {
     curve.iter().map(|d| (d - last) / (first - last)).collect()
 }
 
-fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Chart {
-    let mut chart = Chart::new(
-        "load curves at the corners",
-        "Share of the separation that is still to be done; a straight line shares the work evenly. Dots are networks, lines the chain.",
-        Axis::linear("layer"),
-        Axis::linear("(D − D_last)/(D_0 − D_last)"),
-    );
+/// One picture for each corner: the networks' curve and the chain's.
+fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Vec<Chart> {
     let depth: Vec<f64> = (0..=spec.depth).map(|layer| layer as f64).collect();
+    let mut charts = Vec::new();
     for (name, at) in corner_places(spec) {
-        if let Some(curve) = diagram.chain_at(spec, at) {
-            chart = chart.with(Series::line(&format!("chain: {name}"), &depth, &left(curve)).in_ink(Ink::Theory));
-        }
-        let curves: Vec<Vec<f64>> = diagram.cells[at.0][at.1].iter().filter_map(curve).map(|d| left(&d)).collect();
+        let curves: Vec<Vec<f64>> =
+            diagram.cells[at.0][at.1].iter().filter_map(curve).map(|d| left(&d)).collect();
         if curves.is_empty() {
             continue;
+        }
+        let mut chart = Chart::new(
+            &name,
+            "Share of the separation that is still to be done: a straight line shares the work evenly. Dots: networks, line: the chain.",
+            Axis::linear("layer"),
+            Axis::linear("(D − D_last)/(D_0 − D_last)"),
+        );
+        if let Some(curve) = diagram.chain_at(spec, at) {
+            chart = chart.with(Series::line("chain", &depth, &left(curve)));
         }
         let moments = |layer: usize| Moments::of(&curves.iter().map(|curve| curve[layer]).collect::<Vec<_>>());
         let mean: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).mean()).collect();
         let error: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).error()).collect();
         let error = if curves.len() > 1 { error } else { Vec::new() };
-        chart = chart.with(Series::dots(&name, &depth, &mean, &error));
+        charts.push(chart.with(Series::dots("networks", &depth, &mean, &error)));
     }
-    chart
+    charts
 }
 
 fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
