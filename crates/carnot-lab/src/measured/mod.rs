@@ -7,7 +7,7 @@
 //! | [`load`] | which layers carry the load |
 //! | [`onnx`] | an ONNX model in the place of a recording |
 //! | [`columns`] | readings → columns of the report, each with its healthy range |
-//! | [`write`] | everything → report |
+//! | [`mod@write`] | everything → report |
 //!
 //! Nothing here predicts: a check compares a layer with its neighbours, with the first recorded step where that is the untrained
 //! network, with shuffled labels, or with the recording of a healthy run. Where these do not decide, it says so.

@@ -9,7 +9,7 @@
 //! | [`history`] | the curve over the recorded steps |
 //! | [`tables`] | curve, shape and steps as rows |
 //! | [`pictures`] | the same as charts |
-//! | [`write`] | everything → report |
+//! | [`mod@write`] | everything → report |
 //!
 //! Separation is that of [`crate::measured`]'s readings, stages are those of its checks, and findings are its checks of loads:
 //! nothing is found twice. Source: Shi, Pan, Dokmanić, arXiv:2407.19353; He, Su, arXiv:2210.17020 and 2408.13442.

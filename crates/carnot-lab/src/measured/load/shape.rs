@@ -1,6 +1,6 @@
 //! Shape numbers of a measured curve with intervals that come from the errors of its points.
 //!
-//! Errors of D_l are Gaussian with the curve's covariance; [`DRAWS`] draws with a fixed seed stand for them, so that the same
+//! Errors of D_l are Gaussian with the curve's covariance; `DRAWS` draws with a fixed seed stand for them, so that the same
 //! recording gives the same bits. Numbers that may be too high or too low (κ, convexity, centre, curvature) take the range of
 //! the draws around the curve. Those that noise can only raise (r, v, v/|d̄|: a straight curve measured with errors is bent)
 //! would be biased by that: their interval is found backwards, as all bends of the curve for which the measured value is not
