@@ -68,7 +68,7 @@ pub fn short(
     let names: Vec<&str> =
         lines.iter().filter(|line| line.is_hidden).map(|line| line.name.as_str()).collect();
     let is_long = names.iter().any(|name| name.chars().count() > NAME);
-    let common = if is_long { common(&names) } else { 0 };
+    let (from, to) = if is_long { (common(&names), shared_end(&names)) } else { (0, 0) };
     let columns = vec![
         Heading::count(word(evidence)),
         Heading::words(""),
@@ -77,7 +77,8 @@ pub fn short(
         Heading::count("share"),
     ];
     let row = |line: &Line| {
-        let name = if line.is_hidden { &line.name[common..] } else { &line.name };
+        let name = &line.name;
+        let name = if line.is_hidden { name.get(from..name.len() - to).unwrap_or(name) } else { name };
         let mut cells = vec![Cell::text(line.number.clone()), Cell::text(fitted(name))];
         cells.extend([line.point, line.load].map(cell));
         cells.push(Cell::text(share(line, shaped, curve)));
@@ -338,10 +339,24 @@ fn common(names: &[&str]) -> usize {
     ends.rfind(is_shared).unwrap_or(0)
 }
 
-/// The end of a name that is too long.
+/// Bytes of what all names end with, from a point on: `.output.norm` of `0.attention.output.norm` and `0.output.norm`.
+fn shared_end(names: &[&str]) -> usize {
+    let Some((first, rest)) = names.split_first() else { return 0 };
+    let mut starts = first.match_indices('.').map(|(at, _)| first.len() - at);
+    let is_shared = |bytes: &usize| {
+        let end = &first[first.len() - bytes..];
+        !rest.is_empty() && rest.iter().all(|name| name.ends_with(end) && name.len() > *bytes)
+    };
+    starts.find(is_shared).unwrap_or(0)
+}
+
+/// The two ends of a name that is too long: where it stands comes first, what it is last.
 fn fitted(name: &str) -> String {
     let n = name.chars().count();
-    if n <= NAME { name.into() } else { "…".chars().chain(name.chars().skip(n - NAME + 1)).collect() }
+    if n <= NAME {
+        return name.into();
+    }
+    name.chars().take(2).chain("…".chars()).chain(name.chars().skip(n - NAME + 3)).collect()
 }
 
 #[cfg(test)]
@@ -353,7 +368,13 @@ mod tests {
         assert_eq!(common(&["net.0.fc", "net.1.fc"]), 4);
         assert_eq!(common(&["fc1", "fc2"]), 0);
         assert_eq!(common(&["only.one"]), 0);
-        assert_eq!(fitted("0.output.dense.weight"), "…e.weight");
+        assert_eq!(
+            shared_end(&["layer.0.attention.output.norm", "layer.0.output.norm"]),
+            ".output.norm".len()
+        );
+        assert_eq!(shared_end(&["a.norm", "b.norm2"]), 0);
+        assert_eq!(shared_end(&["norm", "norm"]), 0);
+        assert_eq!(fitted("0.output.dense.weight"), "0.…weight");
         assert_eq!(fitted("fc1"), "fc1");
     }
 
