@@ -42,7 +42,7 @@ pub fn run(
         while !stop.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(at) else { break };
-            let answer = question.run(job, tools);
+            let answer = pool.install(|| question.run(job, tools));
             if answer.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -50,10 +50,12 @@ pub fn run(
             let _ = sender.send((at, answer));
         }
     };
-    pool.in_place_scope(|scope| {
+    // These threads only wait for the pool. On its own threads, a job that waits inside of a parallel loop could be given the loop of
+    // another worker to run, and would not end before all jobs have.
+    std::thread::scope(|scope| {
         for _ in 0..threads.min(jobs.len()) {
             let (sender, work) = (sender.clone(), &work);
-            scope.spawn(move |_| work(sender));
+            scope.spawn(move || work(sender));
         }
         drop(sender);
         let mut first_wrong = None;
