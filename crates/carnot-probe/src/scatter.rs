@@ -44,6 +44,14 @@ pub struct Traces {
     pub between: f64,
 }
 
+impl Traces {
+    /// $D = \ln(\mathrm{Tr}\,S_W/\mathrm{Tr}\,S_B)$.
+    #[must_use]
+    pub fn separation(&self) -> f64 {
+        (self.within / self.between).ln()
+    }
+}
+
 impl Classes {
     /// No samples yet.
     #[must_use]

@@ -228,6 +228,17 @@ impl<'a> Seen<'a> {
         Ok(self.gathered.rows.choice.rows.iter().enumerate().filter_map(of).unzip())
     }
 
+    /// Labels of the chosen rows, where samples are classified and not their positions.
+    ///
+    /// # Errors
+    /// Without labels, where they do not fit, and for tokens as classes.
+    pub fn labels_of_samples(&self) -> Result<Vec<u32>, Missing> {
+        if self.classifies_positions() {
+            return Err(Missing::Tokens);
+        }
+        Ok(self.chosen_labels()?.1)
+    }
+
     /// What a linear reader leaves unexplained.
     ///
     /// # Errors
@@ -321,7 +332,7 @@ impl<'a> Seen<'a> {
     pub fn separation(&self) -> Result<Influenced, Missing> {
         let separated = self.separated()?;
         Ok(Influenced {
-            value: (separated.traces.within / separated.traces.between).ln(),
+            value: separated.traces.separation(),
             influence: separated.influence.clone(),
             rows: separated.classes.samples() as usize,
         })

@@ -316,6 +316,9 @@ impl Digests<'_> {
     }
 }
 
+/// What a head has to answer with.
+const SPEAKS: &str = "outputs with one unit a class";
+
 /// The numbers of the calls so far, and what the next call needs of the one before.
 struct Finished {
     reading: StepReading,
@@ -326,7 +329,8 @@ struct Finished {
     /// What the last call says of the chosen rows, read as a head.
     outputs: Option<Vec<u32>>,
     accuracy: Result<Estimate, Missing>,
-    confusion: Result<Estimate, Missing>,
+    /// Labels of the same rows, where samples are classified.
+    labels: Result<Vec<u32>, Missing>,
 }
 
 impl Finished {
@@ -338,7 +342,7 @@ impl Finished {
             guesses: Vec::new(),
             outputs: None,
             accuracy: Err(Missing::Labels),
-            confusion: Err(Missing::Labels),
+            labels: Err(Missing::Labels),
         }
     }
 
@@ -367,7 +371,7 @@ impl Finished {
         self.guesses.push(one.guesses);
         self.outputs = one.outputs;
         self.accuracy = one.accuracy;
-        self.confusion = one.confusion;
+        self.labels = one.labels;
     }
 
     fn end(mut self) -> StepReading {
@@ -375,7 +379,9 @@ impl Finished {
         self.disagreement();
         if let Some(last) = self.reading.layers.last_mut() {
             last.take("accuracy", self.accuracy);
-            last.take("confusion", self.confusion);
+            let answers = self.outputs.ok_or(Missing::NotGiven(SPEAKS));
+            let even = self.labels.and_then(|labels| confusion::evenness(&labels, &answers?));
+            last.take("confusion", even);
         }
         self.reading
     }
@@ -397,7 +403,7 @@ impl Finished {
         for (layer, guesses) in self.reading.layers.iter_mut().zip(&self.guesses) {
             let answer = match (guesses, &self.outputs) {
                 (None, _) => Err(Missing::Labels),
-                (Some(_), None) => Err(Missing::NotGiven("outputs with one unit a class")),
+                (Some(_), None) => Err(Missing::NotGiven(SPEAKS)),
                 (Some(own), Some(head)) if own.len() != head.len() => Err(Missing::Positions),
                 (Some(own), Some(head)) => {
                     Ok(share(own.iter().zip(head).filter(|(a, b)| a != b).count(), own.len()))
@@ -414,7 +420,7 @@ struct One {
     guesses: Option<Vec<u32>>,
     outputs: Option<Vec<u32>>,
     accuracy: Result<Estimate, Missing>,
-    confusion: Result<Estimate, Missing>,
+    labels: Result<Vec<u32>, Missing>,
 }
 
 impl One {
@@ -440,7 +446,7 @@ impl One {
             guesses: seen.guesses(),
             outputs: seen.outputs(),
             accuracy: accuracy(seen),
-            confusion: confusion::evenness(seen),
+            labels: seen.labels_of_samples(),
         }
     }
 }
@@ -458,7 +464,7 @@ fn accuracy(seen: &Seen) -> Result<Estimate, Missing> {
     seen.chosen_labels().map_err(|_| Missing::Labels)?;
     let labels = seen.frame.labels.ok_or(Missing::Labels)?;
     if !seen.speaks() {
-        return Err(Missing::NotGiven("outputs with one unit a class"));
+        return Err(Missing::NotGiven(SPEAKS));
     }
     Ok(share(seen.rows()?.correct as usize, labels.rows()))
 }

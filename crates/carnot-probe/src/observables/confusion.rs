@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use carnot_math::stats::Estimate;
 
 use super::{Missing, Summary, estimate};
-use crate::seen::Seen;
 
 /// See [`evenness`].
 pub const SUMMARY: Summary = Summary {
@@ -31,16 +30,8 @@ const FREEDOM: usize = 20;
 /// Without labels or answers, with fewer than 30 wrong answers, or with too few classes.
 ///
 /// Source: the χ² test of Pearson 1900, on the off-diagonal part of a confusion matrix.
-pub fn evenness(seen: &Seen) -> Result<Estimate, Missing> {
-    if !seen.speaks() {
-        return Err(Missing::NotGiven("outputs with one unit a class"));
-    }
-    if seen.classifies_positions() {
-        return Err(Missing::Tokens);
-    }
-    let answers = seen.outputs().ok_or(Missing::Labels)?;
-    let labels: Vec<u32> = seen.labelled()?.map(|(_, label, _)| label).collect();
-    let (value, freedom) = spread(&labels, &answers)?;
+pub fn evenness(labels: &[u32], answers: &[u32]) -> Result<Estimate, Missing> {
+    let (value, freedom) = spread(labels, answers)?;
     Ok(estimate(value, (2.0 / freedom as f64).sqrt(), labels.len()))
 }
 

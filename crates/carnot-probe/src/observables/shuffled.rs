@@ -18,7 +18,7 @@ pub const ROW: Observable = Observable {
             if traces.between <= 0.0 || traces.within <= 0.0 {
                 return Err(Missing::Collapsed);
             }
-            moments.push((traces.within / traces.between).ln());
+            moments.push(traces.separation());
         }
         Ok(Estimate { error: moments.variance().sqrt(), ..moments.estimate() })
     },
