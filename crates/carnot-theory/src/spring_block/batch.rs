@@ -83,6 +83,16 @@ pub(super) trait Scheme: Sync {
     fn advance(&self, lanes: &Lanes, state: &mut [f64], forces: &mut [f64], sums: &mut [f64]);
 }
 
+/// Adds the positions of one step to their sums, which may be empty.
+#[inline(always)]
+pub(super) fn add_positions(sums: &mut [[f64; LANES]], x: &[[f64; LANES]]) {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        for lane in 0..LANES {
+            sum[lane] += x[lane];
+        }
+    }
+}
+
 /// What a batch ends with: the track of each chain, and rows that the scheme keeps beyond positions at the end and at the
 /// snapshots.
 pub(super) struct Kept {

@@ -2,7 +2,7 @@
 
 use carnot_math::device::wide::{Loop, widest};
 
-use super::batch::{Course, LANES, Lanes, Member, Scheme, Track, run};
+use super::batch::{Course, LANES, Lanes, Member, Scheme, Track, add_positions, run};
 use super::chain::{ChainError, check};
 use super::overdamped::slip;
 
@@ -108,11 +108,7 @@ impl Loop<f64> for Steps<'_> {
                 }
                 before = here;
             }
-            for (sum, x) in sums.iter_mut().zip(&x[1..]) {
-                for lane in 0..LANES {
-                    sum[lane] += x[lane];
-                }
-            }
+            add_positions(sums, &x[1..]);
         }
     }
 }

@@ -3,7 +3,7 @@
 use carnot_math::device::wide::{Loop, widest};
 
 pub use super::batch::{Course, Member, Track};
-use super::batch::{LANES, Lanes, Scheme, run};
+use super::batch::{LANES, Lanes, Scheme, add_positions, run};
 use super::chain::{Chain, ChainError};
 
 /// Simulates overdamped chains by explicit Euler, all blocks from old positions, noise inside the friction.
@@ -90,11 +90,7 @@ impl Loop<f64> for Steps<'_> {
                 }
                 before = here;
             }
-            for (sum, x) in sums.iter_mut().zip(&x[1..]) {
-                for lane in 0..LANES {
-                    sum[lane] += x[lane];
-                }
-            }
+            add_positions(sums, &x[1..]);
         }
     }
 }
