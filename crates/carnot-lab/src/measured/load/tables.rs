@@ -69,20 +69,11 @@ pub fn short(
         lines.iter().filter(|line| line.is_hidden).map(|line| line.name.as_str()).collect();
     let is_long = names.iter().any(|name| name.chars().count() > NAME);
     let (from, to) = if is_long { (common(&names), shared_end(&names)) } else { (0, 0) };
-    let columns = vec![
-        Heading::count(word(evidence)),
-        Heading::words(""),
-        Heading::number(curve.measure.heading),
-        Heading::number("load"),
-        Heading::count("share"),
-    ];
+    let columns = headings(evidence, curve);
     let row = |line: &Line| {
         let name = &line.name;
         let name = if line.is_hidden { name.get(from..name.len() - to).unwrap_or(name) } else { name };
-        let mut cells = vec![Cell::text(line.number.clone()), Cell::text(fitted(name))];
-        cells.extend([line.point, line.load].map(cell));
-        cells.push(Cell::text(share(line, shaped, curve)));
-        marked(Row::new(cells), line, evidence, findings)
+        marked(Row::new(cells(line, fitted(name), shaped, curve)), line, evidence, findings)
     };
     let table = Table {
         title: "Load of each layer".into(),
@@ -95,6 +86,25 @@ pub fn short(
     Bars { table, lengths: lines.iter().map(|line| line.load.map(|load| load.value)).collect() }
 }
 
+/// Columns of the curve, in the terminal and on the page.
+fn headings(evidence: &ModelEvidence, curve: &LoadCurve) -> Vec<Heading> {
+    vec![
+        Heading::count(word(evidence)),
+        Heading::words(""),
+        Heading::number(curve.measure.heading),
+        Heading::number("load"),
+        Heading::count("share"),
+    ]
+}
+
+/// What stands under [`headings`].
+fn cells(line: &Line, name: String, shaped: Option<&Shaped>, curve: &LoadCurve) -> Vec<Cell> {
+    let mut cells = vec![Cell::text(line.number.clone()), Cell::text(name)];
+    cells.extend([line.point, line.load].map(cell));
+    cells.push(Cell::text(share(line, shaped, curve)));
+    cells
+}
+
 /// The curve for the page: whole names, and the stress.
 #[must_use]
 pub fn full(
@@ -104,18 +114,10 @@ pub fn full(
     findings: &[Finding],
 ) -> Bars {
     let lines = lines(evidence, curve);
-    let columns = vec![
-        Heading::count(word(evidence)),
-        Heading::words(""),
-        Heading::number(curve.measure.heading),
-        Heading::number("load"),
-        Heading::count("share"),
-        Heading::number("stress").with_decimals(2),
-    ];
+    let mut columns = headings(evidence, curve);
+    columns.push(Heading::number("stress").with_decimals(2));
     let row = |line: &Line| {
-        let mut cells = vec![Cell::text(line.number.clone()), Cell::text(line.name.clone())];
-        cells.extend([line.point, line.load].map(cell));
-        cells.push(Cell::text(share(line, shaped, curve)));
+        let mut cells = cells(line, line.name.clone(), shaped, curve);
         let stress = shaped.and_then(|shaped| shaped.stress.as_ref()?.get(place(line, curve)?).copied());
         cells.push(stress.map_or(Cell::missing(), Cell::number));
         marked(Row::new(cells), line, evidence, findings)
