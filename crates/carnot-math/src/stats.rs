@@ -227,6 +227,35 @@ pub fn agreement(samples: &[f64], predicted: f64) -> Agreement {
     Agreement { measured, predicted, z, p: normal_tail(z) }
 }
 
+/// Spearman's rank correlation of some pairs, ties at their mean rank. Range: −1 to 1; `None` when one side is constant.
+///
+/// Source: Spearman 1904.
+#[must_use]
+pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
+    let a = ranks(&pairs.iter().map(|pair| pair.0).collect::<Vec<_>>());
+    let b = ranks(&pairs.iter().map(|pair| pair.1).collect::<Vec<_>>());
+    let middle = (pairs.len() as f64 - 1.0) / 2.0;
+    let product =
+        |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum::<f64>();
+    let size = (product(&a, &a) * product(&b, &b)).sqrt();
+    (size > 0.0).then(|| product(&a, &b) / size)
+}
+
+/// Ranks from 0, ties at the mean of their places.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    while start < order.len() {
+        let equal = order[start..].iter().take_while(|&&at| values[at] == values[order[start]]).count();
+        let mean = start as f64 + (equal as f64 - 1.0) / 2.0;
+        order[start..start + equal].iter().for_each(|&at| ranks[at] = mean);
+        start += equal;
+    }
+    ranks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

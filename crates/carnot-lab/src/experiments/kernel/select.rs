@@ -1,6 +1,6 @@
 //! Which depth, activation and variances suit the data, by evidence and leave-one-out, before any training.
 
-use carnot_math::stats::Estimate;
+use carnot_math::stats::{Estimate, spearman};
 use carnot_net::activation::Activation;
 use carnot_net::hyper::LayerInit;
 use carnot_net::network::Network;
@@ -153,8 +153,7 @@ pub fn report(spec: &KernelSpec, rated: &[Rated]) -> Report {
     let mut order: Vec<&Rated> = rated.iter().filter(|r| r.log_evidence.is_some()).collect();
     order.sort_by(|a, b| b.log_evidence.unwrap_or(f64::NAN).total_cmp(&a.log_evidence.unwrap_or(f64::NAN)));
     let Some(best) = order.first() else {
-        report.headline =
-            Some(Headline { text: "NO SETTING GIVES AN EVIDENCE".into(), tone: Tone::Blocks });
+        report.headline = Some(Headline { text: "NO SETTING GIVES AN EVIDENCE".into(), tone: Tone::Blocks });
         let because = rated.iter().find_map(|r| r.because.clone());
         report.summary.extend(because.map(|because| Line::new("because", because)));
         return report;
@@ -218,17 +217,8 @@ fn agreement(order: &[&Rated]) -> Option<Estimate> {
     if pairs.len() < 4 {
         return None;
     }
-    let ranks = |of: &dyn Fn(&(f64, f64)) -> f64| {
-        let mut places: Vec<usize> = (0..pairs.len()).collect();
-        places.sort_by(|&a, &b| of(&pairs[a]).total_cmp(&of(&pairs[b])));
-        let mut ranks = vec![0.0; pairs.len()];
-        places.iter().enumerate().for_each(|(rank, &at)| ranks[at] = rank as f64);
-        ranks
-    };
-    let (a, b) = (ranks(&|p| p.0), ranks(&|p| p.1));
+    let value = spearman(&pairs)?;
     let n = pairs.len() as f64;
-    let squares: f64 = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum();
-    let value = 1.0 - 6.0 * squares / (n * (n * n - 1.0));
     Some(Estimate { value, error: (1.0 - value * value) / (n - 1.0).sqrt(), ..Estimate::exact(value) })
 }
 
@@ -283,8 +273,12 @@ fn scatter(order: &[&Rated]) -> Option<Chart> {
     );
     let (across, up) = (Axis::linear("ln evidence"), Axis::linear("squared error, kept aside"));
     (x.len() > 3).then(|| {
-        Chart::new("does the evidence choose well?", &caption, across, up)
-            .with(Series::dots("settings", &x, &y, &[]))
+        Chart::new("does the evidence choose well?", &caption, across, up).with(Series::dots(
+            "settings",
+            &x,
+            &y,
+            &[],
+        ))
     })
 }
 

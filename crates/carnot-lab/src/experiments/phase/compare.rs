@@ -1,6 +1,7 @@
 //! Rank correlation over cells, with an interval.
 
 use carnot_math::random::Stream;
+use carnot_math::stats::spearman;
 use serde::Serialize;
 
 /// A rank correlation with a 95 % interval.
@@ -40,30 +41,6 @@ pub fn rank(pairs: &[(f64, f64)], seed: u64) -> Option<Rank> {
     all.sort_by(f64::total_cmp);
     let at = |share: f64| all[((all.len() - 1) as f64 * share).round() as usize];
     (!all.is_empty()).then(|| Rank { value, low: at(0.025), high: at(0.975), n: pairs.len() })
-}
-
-fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
-    let a = ranks(&pairs.iter().map(|pair| pair.0).collect::<Vec<_>>());
-    let b = ranks(&pairs.iter().map(|pair| pair.1).collect::<Vec<_>>());
-    let middle = (pairs.len() as f64 - 1.0) / 2.0;
-    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum::<f64>();
-    let size = (product(&a, &a) * product(&b, &b)).sqrt();
-    (size > 0.0).then(|| product(&a, &b) / size)
-}
-
-/// Ranks from 0, ties at the mean of their places.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    while start < order.len() {
-        let equal = order[start..].iter().take_while(|&&at| values[at] == values[order[start]]).count();
-        let mean = start as f64 + (equal as f64 - 1.0) / 2.0;
-        order[start..start + equal].iter().for_each(|&at| ranks[at] = mean);
-        start += equal;
-    }
-    ranks
 }
 
 #[cfg(test)]
