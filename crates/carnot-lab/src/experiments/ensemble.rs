@@ -202,7 +202,8 @@ fn probe(spec: &EnsembleSpec, plan: &Plan) -> Result<(Vec<f64>, Vec<u32>), LabEr
             _ => Vec::new(),
         };
         if few.len() < spec.probe {
-            let (value, range) = (spec.probe.to_string(), format!("at most the {} samples of the data", few.len()));
+            let (value, range) =
+                (spec.probe.to_string(), format!("at most the {} samples of the data", few.len()));
             return Err(LabError::OutOfRange { key: "probe", value, range });
         }
         return Ok((few.inputs.iter().map(|&x| f64::from(x)).collect(), labels));
@@ -238,7 +239,8 @@ fn compare(layer: &LayerPart, expected: &LayerForecast, before: usize) -> Compar
     // The 1/n shift is known for one input of the mean norm; without it the limit stands.
     let shift = expected.kernel_shift.clone().ok().map_or(0.0, |g| g / before as f64);
     let value = limit.map(|limit| limit + shift);
-    let fluctuations: Vec<Estimate> = layer.kernel.iter().map(|k: &Moments| fluctuation(k, layer.width)).collect();
+    let fluctuations: Vec<Estimate> =
+        layer.kernel.iter().map(|k: &Moments| fluctuation(k, layer.width)).collect();
     let count = fluctuations.len() as f64;
     let mean = fluctuations.iter().map(|f| f.value).sum::<f64>() / count;
     // Samples of one ensemble are correlated: the error of the mean is not better than that of one of them.
@@ -281,8 +283,13 @@ fn write(
     }
     let part = &merge(parts)?;
     let before = widths_before(&setting.plan);
-    let rows: Vec<Compared> =
-        part.layers.iter().zip(expected).zip(&before).map(|((layer, theory), &n)| compare(layer, theory, n)).collect();
+    let rows: Vec<Compared> = part
+        .layers
+        .iter()
+        .zip(expected)
+        .zip(&before)
+        .map(|((layer, theory), &n)| compare(layer, theory, n))
+        .collect();
     let outcome = Outcome::of(&rows, parts);
     report.headline = Some(outcome.headline());
     report.summary = outcome.lines(&rows, part);
@@ -293,7 +300,9 @@ fn write(
     }
     report.sections.extend(charts(&rows));
     report.sections.push(Section::Table(table(part, &rows)));
-    report.sections.extend(shift_note(&rows, &before, part).map(|text| Section::Text(Text { text, ..Text::default() })));
+    report
+        .sections
+        .extend(shift_note(&rows, &before, part).map(|text| Section::Text(Text { text, ..Text::default() })));
     report.profiles.push(measured_profile("simulated", &profile(part)));
     report.coverage = Some(coverage(expected, &rows));
     report.extra.insert("agreement".into(), outcome.json(&rows));
@@ -381,7 +390,8 @@ fn joint(rows: &[Compared], parts: &[Part]) -> Option<(f64, usize, f64)> {
 }
 
 fn table(part: &Part, rows: &[Compared]) -> Table {
-    let number = |value: Option<f64>, digits| value.map_or(Cell::missing(), |value| Cell::significant(value, digits));
+    let number =
+        |value: Option<f64>, digits| value.map_or(Cell::missing(), |value| Cell::significant(value, digits));
     let row = |(at, (layer, row)): (usize, (&LayerPart, &Compared))| {
         let cells = vec![
             Cell::text((at + 1).to_string()),
@@ -426,8 +436,10 @@ fn charts(rows: &[Compared]) -> Vec<Section> {
         Axis::linear("layer"),
         Axis::log("K"),
     );
-    let signal =
-        signal.with(Series::line("theory", &x, &y)).with(Series::dots("measured", &depth, &measured, &error)).about("kernel");
+    let signal = signal
+        .with(Series::line("theory", &x, &y))
+        .with(Series::dots("measured", &depth, &measured, &error))
+        .about("kernel");
     let (x, y) = known(&|row| row.expected_fluctuation);
     let measured: Vec<f64> = rows.iter().map(|row| row.fluctuation.value).collect();
     let error: Vec<f64> = rows.iter().map(|row| row.fluctuation.error).collect();
@@ -437,8 +449,10 @@ fn charts(rows: &[Compared]) -> Vec<Section> {
         Axis::linear("layer"),
         Axis::linear("n·var/K²"),
     );
-    let spread =
-        spread.with(Series::line("theory", &x, &y)).with(Series::dots("measured", &depth, &measured, &error)).about("vertex");
+    let spread = spread
+        .with(Series::line("theory", &x, &y))
+        .with(Series::dots("measured", &depth, &measured, &error))
+        .about("vertex");
     vec![Section::Chart(signal), Section::Chart(spread)]
 }
 

@@ -1,7 +1,7 @@
 //! What an experiment is, and the table of experiments.
 //!
-//! To add one: write `experiments/<name>.rs` with a type that implements [`Experiment`], and add its line to
-//! `experiments!` below. Verb, flags, TOML keys, JSON schema, `carnot new`, progress and resume follow from that.
+//! To add one: write `experiments/<name>.rs` with a type that implements [`Experiment`], declare the module, and add its
+//! line to `experiments!` below. Verb, flags, TOML keys, JSON schema, `carnot new`, progress and resume follow from that.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -16,6 +16,11 @@ use serde_json::Value;
 
 use crate::error::LabError;
 
+pub mod check;
+pub mod ensemble;
+pub mod kernel;
+pub mod phase;
+pub mod predict;
 pub mod question;
 use question::Verb;
 
@@ -234,8 +239,6 @@ impl<'a> Tools<'a> {
 /// Makes the table of verbs from the list of experiments.
 macro_rules! experiments {
     ($( $module:ident :: $experiment:ident ),* $(,)?) => {
-        $( pub mod $module; )*
-
         /// Every experiment, in the order of the list of commands.
         pub const VERBS: &[&dyn Verb] = &[ $( &question::Row::<$module::$experiment>::NEW ),* ];
     };

@@ -11,8 +11,8 @@ use carnot_report::report::{Line, Provenance, Report, Snippet};
 use carnot_report::section::{Cell, Heading, Role, Row, Section, Show, Table};
 use carnot_theory::criticality::Criticality;
 use carnot_theory::forecast::{LayerForecast, forecast};
-use carnot_theory::initial::{Initial, activations, critical_point, is_critical};
 use carnot_theory::information::best_aspect_ratio;
+use carnot_theory::initial::{Initial, activations, critical_point, is_critical};
 use carnot_theory::phases::{self, Phase};
 use carnot_theory::recommend::Choice;
 use schemars::JsonSchema;
@@ -165,7 +165,10 @@ fn depth(plan: &Plan, initial: &Initial, layers: &[LayerForecast]) -> Depth {
     let skips = usize::from(plan.sites.iter().any(|site| site.layer.kind() == "residual"));
     let hidden = &layers[..layers.len().saturating_sub(1 + skips)];
     let last = hidden.iter().rev().find_map(|layer| layer.chi_perpendicular.clone().ok());
-    let simple = plan.all().iter().all(|site| ["dense", "act", "conv", "flatten", "pool", "dropout"].contains(&site.layer.kind()));
+    let simple = plan
+        .all()
+        .iter()
+        .all(|site| ["dense", "act", "conv", "flatten", "pool", "dropout"].contains(&site.layer.kind()));
     let activations = activations(plan);
     if let ([activation], true) = (&activations[..], simple) {
         let (c_w, c_b) = variances(&initial.layers);
@@ -182,7 +185,13 @@ fn depth(plan: &Plan, initial: &Initial, layers: &[LayerForecast]) -> Depth {
     Depth { phase, correlation_depth }
 }
 
-fn of_stack(activation: &Activation, c_w: f64, c_b: f64, last: Option<f64>, layers: &[LayerForecast]) -> Depth {
+fn of_stack(
+    activation: &Activation,
+    c_w: f64,
+    c_b: f64,
+    last: Option<f64>,
+    layers: &[LayerForecast],
+) -> Depth {
     let formula = &activation.formula;
     let here = |point: &Criticality| {
         point.point().is_some_and(|p| (p.c_w - c_w).abs() < 1e-9 * p.c_w && (p.c_b - c_b).abs() < 1e-9)
@@ -216,7 +225,8 @@ fn write(spec: &PredictSpec, plan: &Plan, asked: &Side, best: Option<&Side>) -> 
     let mut report = Report::new("predict", &network(spec.network.network()));
     report.sections.push(Section::Table(comparison(plan, asked, best)));
     let asked_profile = forecast_profile("theory", &asked.layers, Labels::default());
-    let best_profile = best.map(|best| forecast_profile("theory, recommended", &best.layers, Labels::default()));
+    let best_profile =
+        best.map(|best| forecast_profile("theory, recommended", &best.layers, Labels::default()));
     let gradient = |side: &Side| gradient_through(side).map_or("–".into(), |g| significant(g, 2));
     for picture in PICTURES {
         let caption = match (picture.column, best) {
@@ -277,10 +287,14 @@ fn comparison(plan: &Plan, asked: &Side, best: Option<&Side>) -> Table {
     row(&format!("χ⊥ at layer {}", inner + 1), "1 keeps distances", &|side| {
         number(side.layers[inner].chi_perpendicular.clone().ok())
     });
-    row("correlation depth ξ", "how deep an input is still seen", &|side| match &side.depth.correlation_depth {
-        Ok(length) => format!("{} layers", significant(*length, 2)),
-        Err(why) => why.clone(),
-    });
+    row(
+        "correlation depth ξ",
+        "how deep an input is still seen",
+        &|side| match &side.depth.correlation_depth {
+            Ok(length) => format!("{} layers", significant(*length, 2)),
+            Err(why) => why.clone(),
+        },
+    );
     row(&format!("signal at layer {}", deep + 1), "", &|side| {
         let reading = side.layers[deep].reading.as_ref().ok();
         number(reading.map(|reading| reading.forward.mean_variance()))
@@ -324,7 +338,11 @@ impl Side {
             Choice::LeastOrdered { .. } => "least ordered",
             Choice::Nothing { .. } => "no stable init",
         };
-        choices.map(|init| words(&init.choice)).find(|word| *word != "critical").unwrap_or("critical").to_string()
+        choices
+            .map(|init| words(&init.choice))
+            .find(|word| *word != "critical")
+            .unwrap_or("critical")
+            .to_string()
     }
 }
 
@@ -374,8 +392,13 @@ fn layer_table(layers: &[LayerForecast]) -> Table {
 
 fn advice(report: &mut Report, spec: &PredictSpec, plan: &Plan, asked: &Side, best: &Side) {
     let (c_w, c_b) = variances(&best.initial.layers);
-    let std = if c_w == 1.0 { "1/√fan_in".to_string() } else { format!("√({}/fan_in)", significant(c_w, 4)) };
-    let bias = if c_b == 0.0 { "bias 0".to_string() } else { format!("bias normal, std √{}", significant(c_b, 3)) };
+    let std =
+        if c_w == 1.0 { "1/√fan_in".to_string() } else { format!("√({}/fan_in)", significant(c_w, 4)) };
+    let bias = if c_b == 0.0 {
+        "bias 0".to_string()
+    } else {
+        format!("bias normal, std √{}", significant(c_b, 3))
+    };
     report.next.push(Line::new("use", format!("init: normal, std {std}, {bias}")));
     if !is_critical(&best.initial) {
         let because = best.initial.advice.iter().find_map(|(name, advice)| match advice {
@@ -389,9 +412,7 @@ fn advice(report: &mut Report, spec: &PredictSpec, plan: &Plan, asked: &Side, be
         });
         report.summary.extend(because.map(|because| Line::new("note", because)));
     }
-    report.next.push(
-        Line::new("try", ensemble_command(spec)).with_note("does theory hold at your width?"),
-    );
+    report.next.push(Line::new("try", ensemble_command(spec)).with_note("does theory hold at your width?"));
     report.code.push(Snippet { label: "PyTorch".into(), text: crate::remedy::torch_code(c_w, c_b) });
     report.extra.insert("criticality".into(), criticality(plan));
     let word = |side: &Side| side.depth.phase.map(|phase| phase.to_string());

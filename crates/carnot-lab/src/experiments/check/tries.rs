@@ -87,7 +87,8 @@ pub fn plateau(data: &Dataset) -> Option<f64> {
         Targets::None => None,
         Targets::Classes { .. } => {
             let n = data.len() as f64;
-            let share = data.class_counts().into_iter().filter(|&count| count > 0).map(|count| count as f64 / n);
+            let share =
+                data.class_counts().into_iter().filter(|&count| count > 0).map(|count| count as f64 / n);
             Some(share.map(|p| -p * p.ln()).sum())
         }
         Targets::Values { values, width } => {

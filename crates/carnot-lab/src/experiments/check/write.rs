@@ -20,7 +20,13 @@ use crate::remedy::torch_code;
 use crate::settings::variances;
 
 /// Writes the report.
-pub fn write(spec: &CheckSpec, setting: &Setting, evidence: &Evidence, theory: &Profile, is_measured: bool) -> Report {
+pub fn write(
+    spec: &CheckSpec,
+    setting: &Setting,
+    evidence: &Evidence,
+    theory: &Profile,
+    is_measured: bool,
+) -> Report {
     let mut report = Report::new("check", &Check::subject(spec));
     let mut unexamined = Vec::new();
     for check in TABLE {
@@ -28,7 +34,8 @@ pub fn write(spec: &CheckSpec, setting: &Setting, evidence: &Evidence, theory: &
             Outcome::Fine => {}
             Outcome::Found(finding) => report.findings.push(*finding),
             Outcome::NotApplicable(because) => {
-                unexamined.push(Skipped { layer: format!("{} {}", check.page.code, check.page.name), because });
+                unexamined
+                    .push(Skipped { layer: format!("{} {}", check.page.code, check.page.name), because });
             }
         }
     }
@@ -36,10 +43,14 @@ pub fn write(spec: &CheckSpec, setting: &Setting, evidence: &Evidence, theory: &
     let verdict = verdict(evidence, &report.findings);
     report.summary = summary(evidence, &report.findings, verdict.word);
     report.verdict = Some(verdict);
-    let better = forecast_profile("theory, with the remedy", evidence.better, carnot_net::reading::Labels::default());
+    let better =
+        forecast_profile("theory, with the remedy", evidence.better, carnot_net::reading::Labels::default());
     sections(&mut report, evidence, theory, &better, is_measured);
     report.extra.insert("criticality".into(), criticality(evidence.plan));
-    report.extra.insert("unexamined".into(), json!(unexamined.iter().map(|s| json!({"check": s.layer, "because": s.because})).collect::<Vec<_>>()));
+    report.extra.insert(
+        "unexamined".into(),
+        json!(unexamined.iter().map(|s| json!({"check": s.layer, "because": s.because})).collect::<Vec<_>>()),
+    );
     if let Some(tries) = evidence.tries {
         report.extra.insert("tried".into(), tried_json(tries));
     }
@@ -90,7 +101,10 @@ fn sentence(evidence: &Evidence, findings: &[Finding]) -> String {
     }
     let gradient = evidence.column("gradient").first().copied().flatten();
     if let (Some(_), Some(gradient)) = (has("G201").or(has("G202")), gradient) {
-        parts.push(format!("the gradient that reaches layer 1 is {} of the gradient at the output", significant(gradient, 2)));
+        parts.push(format!(
+            "the gradient that reaches layer 1 is {} of the gradient at the output",
+            significant(gradient, 2)
+        ));
     }
     if parts.is_empty() {
         parts.extend(has("T501").map(|finding| finding.saw.clone()));
@@ -107,7 +121,10 @@ fn sentence(evidence: &Evidence, findings: &[Finding]) -> String {
             parts.push(format!("{} of the gradient at the output reaches layer 1", significant(gradient, 2)));
         }
         if let Some(apart) = evidence.apart().get(evidence.deep()).copied().flatten() {
-            parts.push(format!("two inputs still differ by {} (1 − correlation) at the last hidden layer", short(apart)));
+            parts.push(format!(
+                "two inputs still differ by {} (1 − correlation) at the last hidden layer",
+                short(apart)
+            ));
         }
     }
     let mut text = parts.join(", and ");
@@ -122,10 +139,16 @@ fn summary(evidence: &Evidence, findings: &[Finding], word: Word) -> Vec<Line> {
     let order = ["S105", "S103", "S102", "S101", "S104", "G201", "G202", "W201"];
     let serious = findings.iter().map(|finding| finding.level).min();
     let cause = order.iter().find_map(|code| {
-        findings.iter().find(|finding| finding.code == **code && (Some(finding.level) == serious || *code != "W201"))
+        findings
+            .iter()
+            .find(|finding| finding.code == **code && (Some(finding.level) == serious || *code != "W201"))
     });
     if let (Some(finding), true) = (cause, word != Word::Learns) {
-        let text = if finding.code == "S105" { format!("{}: {}", finding.saw, finding.because) } else { finding.because.clone() };
+        let text = if finding.code == "S105" {
+            format!("{}: {}", finding.saw, finding.because)
+        } else {
+            finding.because.clone()
+        };
         lines.push(Line::new("cause", text));
         let (c_w, c_b) = variances(&evidence.remedied.layers);
         let line = Line::new("remedy", finding.remedy.text.clone()).with_note("safe: nothing learned yet");
@@ -143,12 +166,17 @@ fn tried(tries: &Tries, is_ill: bool) -> Option<Line> {
     if let Some(better) = tries.best_remedied().filter(|_| is_ill) {
         text.push_str(&format!(", {} with the remedy", path(better)));
         if let Some(accuracy) = better.accuracy {
-            text.push_str(&format!(", test accuracy {} against {}", percent(Some(accuracy)), percent(own.accuracy)));
+            text.push_str(&format!(
+                ", test accuracy {} against {}",
+                percent(Some(accuracy)),
+                percent(own.accuracy)
+            ));
         }
     } else if own.accuracy.is_some() {
         text.push_str(&format!(", test accuracy {}", percent(own.accuracy)));
     }
-    let note = (tries.as_is.len() > 1).then(|| format!("best of {} rates, same seed and batches", tries.as_is.len()));
+    let note = (tries.as_is.len() > 1)
+        .then(|| format!("best of {} rates, same seed and batches", tries.as_is.len()));
     let line = Line::new("tried", text);
     Some(match note {
         Some(note) => line.with_note(note),
@@ -183,7 +211,8 @@ fn tried_json(tries: &Tries) -> serde_json::Value {
 fn sections(report: &mut Report, evidence: &Evidence, theory: &Profile, better: &Profile, is_measured: bool) {
     report.sections.push(Section::Sparklines(sparklines(evidence, theory)));
     for picture in PICTURES {
-        let mut curves = vec![Curve { name: "theory", profile: theory, is_measured: false, is_context: false }];
+        let mut curves =
+            vec![Curve { name: "theory", profile: theory, is_measured: false, is_context: false }];
         if is_measured {
             let profile = evidence.measured;
             curves.push(Curve { name: "this network", profile, is_measured: true, is_context: false });
@@ -207,7 +236,10 @@ fn sections(report: &mut Report, evidence: &Evidence, theory: &Profile, better: 
             folded: Some(folded),
             ..layers(evidence, theory, &report.findings, &shown)
         }));
-        report.sections.push(Section::Table(Table { show: Show::Page, ..layers(evidence, theory, &report.findings, &all) }));
+        report.sections.push(Section::Table(Table {
+            show: Show::Page,
+            ..layers(evidence, theory, &report.findings, &all)
+        }));
     } else {
         report.sections.push(Section::Table(layers(evidence, theory, &report.findings, &all)));
     }
@@ -223,7 +255,9 @@ fn sparklines(evidence: &Evidence, theory: &Profile) -> Sparklines {
         let values = evidence.column(column);
         let reading = match column {
             "correlation" => {
-                let c = |x: Option<&Option<f64>>| x.copied().flatten().map_or("–".to_string(), |c| format!("{c:.3}"));
+                let c = |x: Option<&Option<f64>>| {
+                    x.copied().flatten().map_or("–".to_string(), |c| format!("{c:.3}"))
+                };
                 format!("{} → {}", c(values.first()), c(values.last()))
             }
             _ => ends(&values).replace('→', if column == "gradient" { "←" } else { "→" }),
@@ -237,7 +271,10 @@ fn sparklines(evidence: &Evidence, theory: &Profile) -> Sparklines {
         Ok(_) => "power law".into(),
         Err(_) => String::new(),
     };
-    let step = deep.chi_perpendicular.as_ref().map_or(String::new(), |chi| format!("× {} a layer", short(chi.sqrt())));
+    let step = deep
+        .chi_perpendicular
+        .as_ref()
+        .map_or(String::new(), |chi| format!("× {} a layer", short(chi.sqrt())));
     Sparklines {
         from: "input".into(),
         along: "depth".into(),
@@ -259,7 +296,11 @@ fn training_chart(tries: &Tries) -> Chart {
         Axis::linear("loss"),
     );
     let points = |one: &Try| -> (Vec<f64>, Vec<f64>) {
-        one.points.iter().filter(|(_, loss)| loss.is_finite()).map(|(step, loss)| (*step as f64, *loss)).unzip()
+        one.points
+            .iter()
+            .filter(|(_, loss)| loss.is_finite())
+            .map(|(step, loss)| (*step as f64, *loss))
+            .unzip()
     };
     if let Some(own) = tries.best_as_is() {
         let (x, y) = points(own);
@@ -282,7 +323,8 @@ fn shown(evidence: &Evidence, findings: &[Finding]) -> Vec<usize> {
     if depth <= 14 {
         return (0..depth).collect();
     }
-    let mut rows: Vec<usize> = [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000].iter().map(|layer| layer - 1).collect();
+    let mut rows: Vec<usize> =
+        [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000].iter().map(|layer| layer - 1).collect();
     rows.extend([depth - 2, depth - 1]);
     rows.extend((0..depth).filter(|&at| findings.iter().any(|finding| finding.at == evidence.name(at))));
     rows.retain(|&at| at < depth);
@@ -328,7 +370,13 @@ fn layers(evidence: &Evidence, theory: &Profile, findings: &[Finding], rows: &[u
     if has_separation {
         columns.push(Heading::number("separation"));
     }
-    Table { title: "Layers".into(), role: Role::Layers, columns, rows: rows.iter().map(row).collect(), ..Table::default() }
+    Table {
+        title: "Layers".into(),
+        role: Role::Layers,
+        columns,
+        rows: rows.iter().map(row).collect(),
+        ..Table::default()
+    }
 }
 
 fn comparison(evidence: &Evidence) -> Table {
@@ -355,10 +403,16 @@ fn comparison(evidence: &Evidence) -> Table {
     let signals = (at(deep, evidence.expected, &kernel), at(deep, evidence.better, &kernel));
     row(format!("signal at layer {}", deep + 1), signals.0, signals.1, "");
     let first = |layers: &[LayerForecast]| {
-        let gradient = layers.first().and_then(|layer| layer.reading.as_ref().ok()?.gradient.first().copied());
+        let gradient =
+            layers.first().and_then(|layer| layer.reading.as_ref().ok()?.gradient.first().copied());
         gradient.map_or("not known".to_string(), |g| significant(g.sqrt(), 2))
     };
-    row("gradient at layer 1".into(), first(evidence.expected), first(evidence.better), "relative to the output");
+    row(
+        "gradient at layer 1".into(),
+        first(evidence.expected),
+        first(evidence.better),
+        "relative to the output",
+    );
     Table {
         title: "as it is and with the remedy".into(),
         role: Role::Comparison,
@@ -379,7 +433,8 @@ fn add_evidence(findings: &mut [Finding], evidence: &Evidence, theory: &Profile,
             _ => continue,
         };
         let picture = PICTURES.iter().find(|picture| picture.column == column);
-        let mut curves = vec![Curve { name: "theory", profile: theory, is_measured: false, is_context: false }];
+        let mut curves =
+            vec![Curve { name: "theory", profile: theory, is_measured: false, is_context: false }];
         if is_measured {
             let profile = evidence.measured;
             curves.push(Curve { name: "this network", profile, is_measured: true, is_context: false });
@@ -396,7 +451,9 @@ fn coverage(setting: &Setting, evidence: &Evidence) -> Coverage {
     let inside = evidence.plan.all().len() - evidence.plan.sites.len();
     let what = match inside {
         0 => "layers with weights".to_string(),
-        _ => format!("layers with weights and blocks; {inside} layers inside blocks are read as part of them"),
+        _ => {
+            format!("layers with weights and blocks; {inside} layers inside blocks are read as part of them")
+        }
     };
     let classes: std::collections::BTreeSet<u32> = setting.labels.iter().copied().collect();
     let probe = match classes.len() {
@@ -408,5 +465,9 @@ fn coverage(setting: &Setting, evidence: &Evidence) -> Coverage {
 }
 
 fn next(findings: &[Finding]) -> Vec<Line> {
-    findings.first().map(|finding| Line::new("explain", format!("carnot explain {}", finding.code))).into_iter().collect()
+    findings
+        .first()
+        .map(|finding| Line::new("explain", format!("carnot explain {}", finding.code)))
+        .into_iter()
+        .collect()
 }

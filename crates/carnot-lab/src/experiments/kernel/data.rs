@@ -100,7 +100,10 @@ fn joined(first: Dataset, second: Dataset) -> Dataset {
             Targets::Values { values: [a, b].concat(), width }
         }
         (Targets::Classes { mut labels, classes }, _) => {
-            labels.resize(labels.len() + second.inputs.len() / second.shape.iter().product::<usize>().max(1), 0);
+            labels.resize(
+                labels.len() + second.inputs.len() / second.shape.iter().product::<usize>().max(1),
+                0,
+            );
             Targets::Classes { labels, classes }
         }
         (Targets::Values { values: mut all, width }, _) => {

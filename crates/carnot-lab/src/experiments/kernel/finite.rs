@@ -219,10 +219,18 @@ pub fn check(spec: &KernelSpec, split: &Split) -> Result<(), LabError> {
     let samples = split.train.len() + test;
     let out = |key, value: String, range: &str| Err(LabError::OutOfRange { key, value, range: range.into() });
     if test == 0 {
-        return out("test", "0".into(), "at least 1 beside --widths: finite width is asked about predictions");
+        return out(
+            "test",
+            "0".into(),
+            "at least 1 beside --widths: finite width is asked about predictions",
+        );
     }
     if samples > MOST {
-        return out("train", samples.to_string(), "at most 12 together with --test: 1/n tensors are of fourth order");
+        return out(
+            "train",
+            samples.to_string(),
+            "at most 12 together with --test: 1/n tensors are of fourth order",
+        );
     }
     let narrow = spec.widths.iter().find(|width| !(4..=65_536).contains(*width));
     if let Some(width) = narrow {
@@ -322,7 +330,12 @@ fn lines(
     for b in 0..m {
         for i in 0..o {
             let measured = posterior.as_ref().map(|part| part.mean(b, i, o));
-            all.push(line(width, format!("Bayesian mean, sample {}", name(b, i)), measured, bayes.mean[b * o + i]));
+            all.push(line(
+                width,
+                format!("Bayesian mean, sample {}", name(b, i)),
+                measured,
+                bayes.mean[b * o + i],
+            ));
             let measured = posterior.as_ref().map(|part| part.covariance(b, [i, i], o));
             let theory = bayes.covariance[(i * m + b) * m + b];
             all.push(line(width, format!("Bayesian variance, sample {}", name(b, i)), measured, theory));
@@ -348,12 +361,19 @@ fn lines(
                 for i in 0..o {
                     let at = b * o + i;
                     let measured = mean.as_ref().map(|mean| mean[at]);
-                    all.push(line(width, format!("trained mean, sample {}", name(b, i)), measured, theory.mean[at]));
+                    all.push(line(
+                        width,
+                        format!("trained mean, sample {}", name(b, i)),
+                        measured,
+                        theory.mean[at],
+                    ));
                 }
             }
         }
         Err(because) => {
-            notes.push(format!("the 1/n shift of trained networks is {because}; shown is that of networks made linear"));
+            notes.push(format!(
+                "the 1/n shift of trained networks is {because}; shown is that of networks made linear"
+            ));
             let theory = linear_at_width(&question, Duration::Converged)?;
             for b in 0..m {
                 for i in 0..o {
@@ -393,7 +413,9 @@ pub fn report(spec: &KernelSpec, split: &Split, jobs: &[Job], points: &[Point]) 
     report.sections.push(Section::Table(table(&all)));
     report.sections.extend(pictures(&all).into_iter().map(Section::Chart));
     report.extra.insert("finite_width".into(), json!(all));
-    report.next.push(Line::new("explain", "carnot explain vertex").with_note("what fluctuates at finite width"));
+    report
+        .next
+        .push(Line::new("explain", "carnot explain vertex").with_note("what fluctuates at finite width"));
     report.provenance = Provenance::default();
     Ok(report)
 }
@@ -442,7 +464,11 @@ fn table(all: &[Compared]) -> Table {
             number(line.z_infinite),
             Cell::significant(line.corrected, 5),
             number(line.z_corrected),
-            Cell::text(if line.relative > TRUSTED { format!("{} !", percent(line.relative)) } else { percent(line.relative) }),
+            Cell::text(if line.relative > TRUSTED {
+                format!("{} !", percent(line.relative))
+            } else {
+                percent(line.relative)
+            }),
         ])
     };
     Table {

@@ -11,7 +11,11 @@ use crate::error::LabError;
 
 /// What is kept: K and Θ, and their standard errors when they are sampled.
 fn names(spec: &KernelSpec) -> &'static [&'static str] {
-    if spec.sampled > 0 { &["kernel", "tangent", "kernel-error", "tangent-error"] } else { &["kernel", "tangent"] }
+    if spec.sampled > 0 {
+        &["kernel", "tangent", "kernel-error", "tangent-error"]
+    } else {
+        &["kernel", "tangent"]
+    }
 }
 
 /// The files that a specification asks for: matrices apart as NPY, together as safetensors.
@@ -37,7 +41,8 @@ pub fn keep(spec: &KernelSpec, matrices: &[&Values], shape: [usize; 2]) -> Resul
             let kind = if matches!(matrices[0], Values::F32(_)) { Dtype::F32 } else { Dtype::F64 };
             let mut views = Vec::new();
             for (name, bytes) in &bytes {
-                let view = TensorView::new(kind, shape.to_vec(), bytes).map_err(|error| refused(one, error))?;
+                let view =
+                    TensorView::new(kind, shape.to_vec(), bytes).map_err(|error| refused(one, error))?;
                 views.push((name.to_string(), view));
             }
             write(one, &serialize(views, None).map_err(|error| refused(one, error))?)?;

@@ -101,7 +101,9 @@ pub fn answer(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<Answer,
     let files = keep::files(spec);
     match &files[..] {
         [one] => engine.stream_safetensors(train.inputs(), None, tile(spec), one)?,
-        [kernel, tangent, ..] => engine.stream_npy(train.inputs(), None, tile(spec), kernel, Some(tangent))?,
+        [kernel, tangent, ..] => {
+            engine.stream_npy(train.inputs(), None, tile(spec), kernel, Some(tangent))?
+        }
         [] => unreachable!("the caller asked for a place to keep them"),
     }
     let side = |path: &Path, is_tangent: bool| {

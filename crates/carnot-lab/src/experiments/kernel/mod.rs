@@ -215,7 +215,12 @@ fn measured(spec: &KernelSpec) -> Result<(), LabError> {
     within("drift", format!("{} steps", spec.drift.len()), spec.drift.len() <= 100, "at most 100 steps")?;
     let probe = drift::measure::MOST;
     within("probe", spec.probe, (2..=probe).contains(&spec.probe), &format!("2 to {probe}"))?;
-    within("sampled", spec.sampled, spec.sampled != 1 && spec.sampled <= 1_000_000, "2 to 1000000, or 0 for theory")?;
+    within(
+        "sampled",
+        spec.sampled,
+        spec.sampled != 1 && spec.sampled <= 1_000_000,
+        "2 to 1000000, or 0 for theory",
+    )?;
     within("precision", spec.precision, (0.0..1.0).contains(&spec.precision), "0 to 1")?;
     let is_odd = spec.dropout && spec.sampled > 0;
     within("dropout", spec.dropout, !is_odd, "left out with --sampled, which reads networks with dropout off")
@@ -229,7 +234,12 @@ impl Experiment for Kernel {
     fn resolve(spec: KernelSpec) -> Result<KernelSpec, LabError> {
         spec.init.check()?;
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        within("tolerance", spec.tolerance, positive(spec.tolerance) && spec.tolerance < 0.1, "above 0, below 0.1")?;
+        within(
+            "tolerance",
+            spec.tolerance,
+            positive(spec.tolerance) && spec.tolerance < 0.1,
+            "above 0, below 0.1",
+        )?;
         if let Some(noise) = spec.noise {
             within("noise", noise, noise >= 0.0 && noise.is_finite(), "0 or more")?;
         }
@@ -250,7 +260,9 @@ impl Experiment for Kernel {
         within("batch", spec.batch, (1..=1_000_000).contains(&spec.batch), "1 to 1000000")?;
         let numbers = |key, all: &[f64], least: f64| {
             let good = |x: &&f64| !(x.is_finite() && **x >= least && **x <= 1e6);
-            all.iter().find(good).map_or(Ok(()), |x| within(key, x, false, "finite, at least 0, at most 1000000"))
+            all.iter()
+                .find(good)
+                .map_or(Ok(()), |x| within(key, x, false, "finite, at least 0, at most 1000000"))
         };
         numbers("c_ws", &spec.c_ws, 0.0)?;
         numbers("c_bs", &spec.c_bs, 0.0)?;
@@ -300,7 +312,10 @@ impl Experiment for Kernel {
     fn plan(spec: &KernelSpec) -> Result<Vec<Job>, LabError> {
         if spec.select {
             let all = select::candidates(spec)?;
-            return Ok(all.into_iter().map(|candidate| Job::new(candidate.name(), Task::Rate(candidate))).collect());
+            return Ok(all
+                .into_iter()
+                .map(|candidate| Job::new(candidate.name(), Task::Rate(candidate)))
+                .collect());
         }
         if !spec.widths.is_empty() {
             let job = |(name, members)| Job::new(name, Task::Finite { members });
@@ -308,7 +323,9 @@ impl Experiment for Kernel {
         }
         if !spec.drift.is_empty() {
             let watch = |member| Job::new(format!("network {member}"), Task::Drift { member });
-            return Ok(std::iter::once(Job::new(LIMIT, Task::Limit)).chain((0..spec.members).map(watch)).collect());
+            return Ok(std::iter::once(Job::new(LIMIT, Task::Limit))
+                .chain((0..spec.members).map(watch))
+                .collect());
         }
         let train = |member| Job::new(format!("network {member}"), Task::Train { member });
         Ok(std::iter::once(Job::new("kernel", Task::Predict)).chain((0..spec.members).map(train)).collect())
@@ -332,7 +349,9 @@ impl Experiment for Kernel {
             Task::Rate(candidate) => serde_json::to_value(select::rate(spec, &split, &candidate)?),
             Task::Finite { members } => return finite::measure(spec, &split, members),
             Task::Limit => serde_json::to_value(drift::measure::limit(spec, &split, tools)?),
-            Task::Drift { member } => serde_json::to_value(drift::measure::member(spec, &split, member, tools)?),
+            Task::Drift { member } => {
+                serde_json::to_value(drift::measure::member(spec, &split, member, tools)?)
+            }
             Task::Train { member } => serde_json::to_value(networks::member(spec, &split, member, tools)?),
         };
         value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
@@ -348,14 +367,17 @@ impl Experiment for Kernel {
             return finite::report(spec, &data::split(spec, &plan)?, &Self::plan(spec)?, points);
         }
         if !spec.drift.is_empty() {
-            let (limit, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.job == LIMIT);
-            let members = rest.into_iter().map(Point::read).collect::<Result<Vec<drift::measure::Member>, _>>()?;
+            let (limit, rest): (Vec<&Point>, Vec<&Point>) =
+                points.iter().partition(|point| point.job == LIMIT);
+            let members =
+                rest.into_iter().map(Point::read).collect::<Result<Vec<drift::measure::Member>, _>>()?;
             return match limit.first() {
                 Some(point) => Ok(drift::write::report(spec, &point.read()?, &members)),
                 None => Ok(Report::new("kernel", &write::subject(spec))),
             };
         }
-        let (kernel, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.job == "kernel");
+        let (kernel, rest): (Vec<&Point>, Vec<&Point>) =
+            points.iter().partition(|point| point.job == "kernel");
         let members = rest.into_iter().map(Point::read).collect::<Result<Vec<networks::Trained>, _>>()?;
         match kernel.first() {
             Some(point) => Ok(write::report(spec, &point.read()?, &members)),

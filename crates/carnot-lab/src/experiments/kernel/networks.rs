@@ -108,7 +108,9 @@ pub fn rate(spec: &KernelSpec, split: &Split, tools: &Tools) -> Result<f64, LabE
         let few = split.train.probe(FEW, spec.seed);
         let largest = match work::largest_eigenvalue(spec, &plan, &few) {
             // A layer without theory: the first of the networks that are trained says it.
-            Err(LabError::Kernel(KernelError::NotKnown { .. })) => sampled::largest_eigenvalue(spec, &plan, &few),
+            Err(LabError::Kernel(KernelError::NotKnown { .. })) => {
+                sampled::largest_eigenvalue(spec, &plan, &few)
+            }
             found => found,
         };
         Ok(SHARE * 2.0 * few.len() as f64 / largest?)

@@ -73,7 +73,12 @@ impl Means {
         norm(&self.error) / norm(&self.value)
     }
 
-    fn block(of: &[f64], wide: usize, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> Vec<f64> {
+    fn block(
+        of: &[f64],
+        wide: usize,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+    ) -> Vec<f64> {
         rows.flat_map(|a| of[a * wide..][columns.clone()].to_vec()).collect()
     }
 }
@@ -195,7 +200,8 @@ fn against(
     let rates = spec.parametrization.rates(plan, &init);
     let engine = Engine::compile(plan, &init, &rates, options(spec, true))?;
     let few = all.min(COMPARED);
-    let (kernel, tangent) = parts(engine.gram(Inputs { data: &inputs[..few * plan.input.len()], samples: few })?);
+    let (kernel, tangent) =
+        parts(engine.gram(Inputs { data: &inputs[..few * plan.input.len()], samples: few })?);
     Ok([compared(found[0], &kernel, few, all), compared(found[1], &tangent, few, all)])
 }
 
@@ -247,7 +253,11 @@ pub fn cost(spec: &KernelSpec, split: &Split, plan: &Plan, dense: f64) -> Result
             what: format!("a sampled kernel of {all} samples"),
             needed,
             available,
-            fits: format!("--train {:.0} --test {:.0}, or --memory with more GiB", share * split.train.len() as f64, share * (all - split.train.len() as f64)),
+            fits: format!(
+                "--train {:.0} --test {:.0}, or --memory with more GiB",
+                share * split.train.len() as f64,
+                share * (all - split.train.len() as f64)
+            ),
         });
     }
     let work = spec.sampled as f64 * effort::kernels(plan, all);

@@ -18,12 +18,12 @@ use carnot_theory::regression::posterior::Posterior;
 use carnot_theory::regression::problem::{Predicted, Prior, Ridge, Targets};
 use carnot_theory::regression::spectrum::{Timetable, alignment};
 
-use super::matrices::{self, Aside, Kernels};
-use super::{KernelSpec, drift, keep, large, sampled};
 use super::answer::{Answer, Moment, Prediction, SMALL, Side, Small, Spectrum};
 use super::data::{self, Split};
+use super::matrices::{self, Aside, Kernels};
 use super::networks;
 use super::score::scores;
+use super::{KernelSpec, drift, keep, large, sampled};
 use crate::error::LabError;
 use crate::experiments::Tools;
 use crate::memory;
@@ -136,12 +136,7 @@ pub fn cost(spec: &KernelSpec) -> Result<Option<String>, LabError> {
 ///
 /// # Errors
 /// When the kernel is not known.
-pub fn bayesian(
-    spec: &KernelSpec,
-    plan: &Plan,
-    init: &[LayerInit],
-    split: &Split,
-) -> Result<Side, LabError> {
+pub fn bayesian(spec: &KernelSpec, plan: &Plan, init: &[LayerInit], split: &Split) -> Result<Side, LabError> {
     let rates = spec.parametrization.rates(plan, init);
     let engine = Engine::compile(plan, init, &rates, options(spec, false))?;
     let train = Points::of(&split.train);
@@ -250,7 +245,9 @@ pub fn remarks(points: &Points) -> Vec<String> {
     }
     if rows.len() < all {
         let twice = all - rows.len();
-        remarks.push(format!("{twice} of {all} training samples repeat others: the kernel is singular without noise"));
+        remarks.push(format!(
+            "{twice} of {all} training samples repeat others: the kernel is singular without noise"
+        ));
     }
     if zeros > 0 {
         remarks.push(format!("{zeros} training samples are zero: only biases reach the output there"));
@@ -392,7 +389,9 @@ fn descent(
         let (noise, noise_by) = known.noise(spec, tangent, targets, criterion, spec.seed)?;
         let mut prediction = Prediction::blank(noise, noise_by);
         prediction.no_evidence = Some("training by gradient descent is no inference".into());
-        match Posterior::fit(tangent.to_vec(), n, targets, Ridge::Absolute(noise)).and_then(|fit| fit.leave_one_out()) {
+        match Posterior::fit(tangent.to_vec(), n, targets, Ridge::Absolute(noise))
+            .and_then(|fit| fit.leave_one_out())
+        {
             Ok(left) => {
                 let found = Predicted { mean: left.mean, variance: Vec::new(), covariance: None };
                 prediction.left_out = Some(scores(&split.train, &found, 0.0, 1.0)?);
@@ -480,7 +479,12 @@ fn concluded(spectrum: Option<Spectrum>, predicted: Result<Prediction, LabError>
 }
 
 /// Enters what was predicted for the samples kept aside.
-pub fn enter(prediction: &mut Prediction, test: &Dataset, found: &Predicted, (noise, scale): (f64, f64)) -> Result<(), LabError> {
+pub fn enter(
+    prediction: &mut Prediction,
+    test: &Dataset,
+    found: &Predicted,
+    (noise, scale): (f64, f64),
+) -> Result<(), LabError> {
     let m = test.len();
     if !matches!(test.targets, Wanted::None) {
         prediction.kept_aside = Some(scores(test, found, noise, scale)?);
@@ -496,7 +500,8 @@ pub fn enter(prediction: &mut Prediction, test: &Dataset, found: &Predicted, (no
 /// Eigenvalues at about sixty places, and the share of the targets along the first of them.
 fn spectrum(modes: &Modes, kernel: &[f64], targets: Option<Targets>) -> Spectrum {
     let n = modes.samples();
-    let mut order: Vec<usize> = (0..=60).map(|i| (n as f64).powf(f64::from(i) / 60.0).round() as usize).collect();
+    let mut order: Vec<usize> =
+        (0..=60).map(|i| (n as f64).powf(f64::from(i) / 60.0).round() as usize).collect();
     order.dedup();
     let values = order.iter().map(|k| modes.values()[n - k] / n as f64).collect();
     // Targets that are all zero are aligned with nothing.

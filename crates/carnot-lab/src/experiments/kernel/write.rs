@@ -22,11 +22,18 @@ pub fn report(spec: &KernelSpec, answer: &Answer, members: &[Trained]) -> Report
         }
     }
     let by = sides(answer).iter().find_map(|(_, side)| Some(side.prediction.as_ref()?.noise_by.clone()));
-    report.summary.extend(by.and_then(|by| match by.as_str() {
-            "leave-one-out" => Some("chosen where samples left out are predicted best; kept aside decides nothing"),
-            "a part left out" | "a part" => Some("chosen on 1500 of the training samples, each left out; kept aside decides nothing"),
+    report.summary.extend(
+        by.and_then(|by| match by.as_str() {
+            "leave-one-out" => {
+                Some("chosen where samples left out are predicted best; kept aside decides nothing")
+            }
+            "a part left out" | "a part" => {
+                Some("chosen on 1500 of the training samples, each left out; kept aside decides nothing")
+            }
             _ => None,
-        }).map(|text| Line::new("noise", text)));
+        })
+        .map(|text| Line::new("noise", text)),
+    );
     if let Some(sampled) = &answer.sampled {
         report.summary.extend(certainty(sampled));
     }
@@ -51,7 +58,8 @@ pub fn report(spec: &KernelSpec, answer: &Answer, members: &[Trained]) -> Report
     });
     report.next.extend(answer.saved.iter().map(|path| Line::new("kept", path)));
     report.next.push(
-        Line::new("try", "carnot kernel … --select").with_note("compares depths and activations on these data"),
+        Line::new("try", "carnot kernel … --select")
+            .with_note("compares depths and activations on these data"),
     );
     report.extra.insert("kernel".into(), json!(answer));
     if !members.is_empty() {
@@ -99,9 +107,12 @@ fn certainty(sampled: &Sampled) -> Vec<Line> {
             "means over networks of the widths given: a part of order 1/width away from infinite width",
         ),
     ];
-    lines.extend(sampled.no_theory.as_ref().map(|because| {
-        Line::new("theory", format!("infinite width is not known, because {because}"))
-    }));
+    lines.extend(
+        sampled
+            .no_theory
+            .as_ref()
+            .map(|because| Line::new("theory", format!("infinite width is not known, because {because}"))),
+    );
     lines
 }
 
@@ -174,10 +185,9 @@ fn headline(answer: &Answer) -> Headline {
             "{which} {} % OF THE SAMPLES KEPT ASIDE ARE RIGHT",
             estimate(100.0 * accuracy.value, 100.0 * accuracy.error)
         ),
-        Some(scores) => format!(
-            "{which} THE SQUARED ERROR ASIDE IS {}",
-            estimate(scores.error.value, scores.error.error)
-        ),
+        Some(scores) => {
+            format!("{which} THE SQUARED ERROR ASIDE IS {}", estimate(scores.error.value, scores.error.error))
+        }
         None => format!("KERNELS OF {} SAMPLES", answer.train),
     };
     Headline { text, tone: Tone::Plain }
@@ -202,9 +212,7 @@ fn table(answer: &Answer) -> Table {
     row("largest eigenvalue / N", "learned first", |side| {
         side.spectrum.as_ref()?.values.first().map(|value| significant(*value, 3))
     });
-    row("condition number", "", |side| {
-        side.spectrum.as_ref()?.condition.map(|value| significant(value, 2))
-    });
+    row("condition number", "", |side| side.spectrum.as_ref()?.condition.map(|value| significant(value, 2)));
     row("rank", "above rounding", |side| side.spectrum.as_ref()?.rank.map(|rank| rank.to_string()));
     row("alignment with labels", "at most 1", |side| {
         side.spectrum.as_ref()?.alignment.map(|value| significant(value, 3))
@@ -212,9 +220,7 @@ fn table(answer: &Answer) -> Table {
     row("largest stable rate", "per sample, full batch", |side| {
         Some(significant(side.spectrum.as_ref()?.largest_rate, 3))
     });
-    row("noise variance", "on the diagonal", |side| {
-        known(side, |p| Some(significant(p.noise, 2)))
-    });
+    row("noise variance", "on the diagonal", |side| known(side, |p| Some(significant(p.noise, 2))));
     row("ln evidence", "before any training", |side| {
         known(side, |p| p.log_evidence.map(|value| significant(value, 6)))
     });
@@ -223,9 +229,7 @@ fn table(answer: &Answer) -> Table {
     });
     row("left out: accuracy", "from all others", |side| share(left_out(side)?.accuracy));
     row("left out: squared error", "", |side| Some(written(left_out(side)?.error)));
-    row("variances times", "fitted to those left out", |side| {
-        known(side, |p| p.bar_scale.map(written))
-    });
+    row("variances times", "fitted to those left out", |side| known(side, |p| p.bar_scale.map(written)));
     row("kept aside: accuracy", "", |side| share(aside(side)?.accuracy));
     row("kept aside: squared error", "", |side| Some(written(aside(side)?.error)));
     row("of one network: accuracy", "not of the mean", |side| share(aside(side)?.one_accuracy));
@@ -279,7 +283,9 @@ fn written(of: Measured) -> String {
 fn against_networks(answer: &Answer, members: &[Trained]) -> Table {
     let time = members[0].time;
     let ntk = answer.ntk.prediction.as_ref();
-    let cell = |share: Option<(f64, f64)>| share.map_or(Cell::missing(), |(v, e)| Cell::measured(100.0 * v, 100.0 * e));
+    let cell = |share: Option<(f64, f64)>| {
+        share.map_or(Cell::missing(), |(v, e)| Cell::measured(100.0 * v, 100.0 * e))
+    };
     let error = |value: Option<(f64, f64)>| value.map_or(Cell::missing(), |(v, e)| Cell::measured(v, e));
     let estimate = |of: fn(&Trained) -> Option<f64>| mean(members, of).map(|e| (e.value, e.error));
     let outputs = answer.outputs as f64;
@@ -306,7 +312,8 @@ fn against_networks(answer: &Answer, members: &[Trained]) -> Table {
             Cell::missing(),
         ]));
     }
-    for (name, side) in [("Θ, mean of networks, converged", &answer.ntk), ("K, Bayesian mean", &answer.nngp)] {
+    for (name, side) in [("Θ, mean of networks, converged", &answer.ntk), ("K, Bayesian mean", &answer.nngp)]
+    {
         let Some(scores) = aside(side) else { continue };
         rows.push(Row::new(vec![
             Cell::text(name),
@@ -341,8 +348,10 @@ fn pictures(answer: &Answer) -> Vec<Chart> {
         both.into_iter().filter_map(|(name, side)| Some((name, side.spectrum.as_ref()?))).collect();
     let order = |spectrum: &Spectrum| spectrum.order.iter().map(|&k| k as f64).collect::<Vec<_>>();
     if known.iter().any(|(_, s)| s.order.len() > 1) {
-        let conditions: Vec<String> =
-            known.iter().filter_map(|(name, s)| Some(format!("{} for {name}", significant(s.condition?, 2)))).collect();
+        let conditions: Vec<String> = known
+            .iter()
+            .filter_map(|(name, s)| Some(format!("{} for {name}", significant(s.condition?, 2))))
+            .collect();
         let caption = format!("Eigenvalues over N; the condition number is {}.", conditions.join(", "));
         let mut chart = Chart::new("spectrum", &caption, Axis::log("number"), Axis::log("eigenvalue / N"));
         for (name, spectrum) in &known {
@@ -370,17 +379,21 @@ fn pictures(answer: &Answer) -> Vec<Chart> {
     }
     if let Some(prediction) = answer.ntk.prediction.as_ref().filter(|p| p.curve.len() > 1) {
         let x: Vec<f64> = prediction.curve.iter().map(|moment| moment.time).collect();
-        let y: Vec<f64> = prediction.curve.iter().map(|m| m.accuracy.map_or(m.error, |a| 100.0 * a)).collect();
+        let y: Vec<f64> =
+            prediction.curve.iter().map(|m| m.accuracy.map_or(m.error, |a| 100.0 * a)).collect();
         let is_class = prediction.curve[0].accuracy.is_some();
         let (title, axis) = match is_class {
             true => ("accuracy while training", "accuracy %"),
             false => ("error while training", "squared error"),
         };
-        let best = x.iter().zip(&y).max_by(|a, b| {
-            if is_class { a.1.total_cmp(b.1) } else { b.1.total_cmp(a.1) }
-        });
+        let best =
+            x.iter().zip(&y).max_by(|a, b| if is_class { a.1.total_cmp(b.1) } else { b.1.total_cmp(a.1) });
         let caption = best.map_or(String::new(), |(time, value)| {
-            format!("On the samples kept aside it is best at η t = {}: {}.", significant(*time, 2), significant(*value, 3))
+            format!(
+                "On the samples kept aside it is best at η t = {}: {}.",
+                significant(*time, 2),
+                significant(*value, 3)
+            )
         });
         charts.push(
             Chart::new(title, &caption, Axis::log("rate × steps (summed error)"), Axis::linear(axis))

@@ -91,7 +91,8 @@ pub fn visits(rows: usize, columns: usize) -> Vec<(usize, usize)> {
         rank
     };
     let (by_row, by_column) = (rank(spread(rows)), rank(spread(columns)));
-    let mut cells: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
+    let mut cells: Vec<(usize, usize)> =
+        (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
     cells.sort_by_key(|&(row, column)| {
         let (a, b) = (by_row[row], by_column[column]);
         (a.max(b), a + b, a)
@@ -102,7 +103,8 @@ pub fn visits(rows: usize, columns: usize) -> Vec<(usize, usize)> {
 /// Numbers from `low` to `high`, evenly or in equal ratios.
 pub fn between(low: f64, high: f64, n: usize, is_log: bool) -> Vec<f64> {
     let share = |at: usize| at as f64 / (n.max(2) - 1) as f64;
-    let of = |at: usize| if is_log { low * (high / low).powf(share(at)) } else { low + (high - low) * share(at) };
+    let of =
+        |at: usize| if is_log { low * (high / low).powf(share(at)) } else { low + (high - low) * share(at) };
     (0..n).map(of).collect()
 }
 
@@ -131,6 +133,9 @@ mod tests {
             assert!(noise.usual().iter().all(|&value| noise.refuses(value).is_none()), "{noise:?}");
             assert!(noise.refuses(-1.0).is_some() && noise.refuses(f64::NAN).is_some());
         }
-        assert_eq!(between(1.0, 100.0, 3, true).iter().map(|x| x.round()).collect::<Vec<_>>(), [1.0, 10.0, 100.0]);
+        assert_eq!(
+            between(1.0, 100.0, 3, true).iter().map(|x| x.round()).collect::<Vec<_>>(),
+            [1.0, 10.0, 100.0]
+        );
     }
 }

@@ -5,6 +5,8 @@ mod compare;
 mod network;
 mod write;
 
+use std::collections::HashMap;
+
 use carnot_math::random::Stream;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_report::report::Report;
@@ -143,7 +145,12 @@ impl Experiment for Phase {
         within("epochs", spec.epochs, (1..=1_000_000).contains(&spec.epochs), "1 to 1000000")?;
         within("rate", spec.rate, spec.rate > 0.0 && spec.rate <= 100.0, "above 0, at most 100")?;
         within("seeds", spec.seeds, (1..=10_000).contains(&spec.seeds), "1 to 10000")?;
-        within("chains", spec.chains, spec.chains == 0 || (2..=100_000).contains(&spec.chains), "0, or 2 to 100000")?;
+        within(
+            "chains",
+            spec.chains,
+            spec.chains == 0 || (2..=100_000).contains(&spec.chains),
+            "0, or 2 to 100000",
+        )?;
         for (key, ends, least) in [("friction", &spec.friction, 0.0), ("shake", &spec.shake, 1e-6)] {
             let good = ends.len() == 2 && ends.iter().all(|end| (least..=100.0).contains(end));
             within(key, format!("{ends:?}"), good, "two numbers, those of the two ends, at most 100")?;
@@ -154,7 +161,12 @@ impl Experiment for Phase {
         if let Some(wanted) = spec.data.data_checksum.as_ref().filter(|wanted| **wanted != checksum) {
             within("data_checksum", wanted, false, &format!("{checksum}, that of the data as they are now"))?;
         }
-        within("train", spec.train, (2..data.len()).contains(&spec.train), &format!("2 to {}, so that a test sample is left", data.len() - 1))?;
+        within(
+            "train",
+            spec.train,
+            (2..data.len()).contains(&spec.train),
+            &format!("2 to {}, so that a test sample is left", data.len() - 1),
+        )?;
         if !matches!(data.targets, Targets::Classes { .. }) {
             return Err(carnot_sim::error::SimError::NoClasses.into());
         }
@@ -201,8 +213,10 @@ impl Experiment for Phase {
 
     fn report(spec: &PhaseSpec, points: &[Point]) -> Result<Report, LabError> {
         let mut diagram = write::Diagram::empty(spec);
-        for (job, point) in points.iter().map(|point| (place(spec, &point.job), point)) {
-            match job {
+        let jobs: HashMap<String, Job> =
+            Self::plan(spec)?.into_iter().map(|job| (job.id.clone(), job)).collect();
+        for point in points {
+            match jobs.get(&point.job).map(Job::read).transpose()? {
                 Some(At::Chain { .. }) => diagram.chain = Some(point.read::<ChainAnswer>()?.curves),
                 Some(At::Network { row, column, .. }) => diagram.cells[row][column].push(point.read()?),
                 None => {}
@@ -212,21 +226,12 @@ impl Experiment for Phase {
     }
 }
 
-/// The coordinates of a job of that name.
-fn place(spec: &PhaseSpec, id: &str) -> Option<At> {
-    if id == "chain" {
-        return Some(At::Chain { chains: spec.chains });
-    }
-    let words: Vec<&str> = id.split(' ').collect();
-    let [_, row, _, column, _, seed] = words.as_slice() else { return None };
-    let (row, column): (usize, usize) = (row.parse().ok()?, column.parse().ok()?);
-    let is_cell = row < spec.slopes.len() && column < spec.noises.len();
-    is_cell.then_some(At::Network { row, column, seed: seed.parse().ok()? })
-}
-
 fn whole(spec: &PhaseSpec) -> Result<Dataset, LabError> {
     let data = spec.data.whole(spec.seed)?;
-    let data = spec.side.map_or(Ok(data.clone()), |side| data.resized(side))?;
+    let data = match spec.side {
+        Some(side) => data.resized(side)?,
+        None => data,
+    };
     let width = data.width();
     Ok(data.reshaped(&[width])?)
 }
@@ -241,14 +246,20 @@ fn split(spec: &PhaseSpec) -> Result<(Dataset, Dataset), LabError> {
 
 /// The same diagram of the chain: friction falls with the slope, shaking grows with the noise.
 fn chain(spec: &PhaseSpec) -> Result<ChainAnswer, LabError> {
-    let frictions: Vec<f64> =
-        spec.slopes.iter().map(|slope| spec.friction[1] + (spec.friction[0] - spec.friction[1]) * slope).collect();
+    let frictions: Vec<f64> = spec
+        .slopes
+        .iter()
+        .map(|slope| spec.friction[1] + (spec.friction[0] - spec.friction[1]) * slope)
+        .collect();
     let mut noises = axes::between(spec.shake[0], spec.shake[1], spec.noises.len(), true);
     if !spec.noise.grows() {
         noises.reverse();
     }
-    let parameters =
-        Parameters { n_blocks: spec.depth, friction_left: Friction::Same(spec.friction_left), ..Parameters::default() };
+    let parameters = Parameters {
+        n_blocks: spec.depth,
+        friction_left: Friction::Same(spec.friction_left),
+        ..Parameters::default()
+    };
     let plan = GridPlan {
         parameters,
         frictions: &frictions,
@@ -259,5 +270,7 @@ fn chain(spec: &PhaseSpec) -> Result<ChainAnswer, LabError> {
         seed: spec.seed,
     };
     let cells = grid(&plan).map_err(LabError::Chain)?;
-    Ok(ChainAnswer { curves: cells.iter().map(|cell| cell.curve.iter().map(|d| d.value).collect()).collect() })
+    Ok(ChainAnswer {
+        curves: cells.iter().map(|cell| cell.curve.iter().map(|d| d.value).collect()).collect(),
+    })
 }

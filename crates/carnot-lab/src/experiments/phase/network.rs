@@ -3,12 +3,12 @@
 use carnot_net::activation::Activation;
 use carnot_net::batch::Batch;
 use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::hyper::LayerInit;
 use carnot_net::layers::Layer;
 use carnot_net::layers::activate::Activate;
 use carnot_net::layers::batch_norm::BatchNorm;
 use carnot_net::layers::dense::Dense;
 use carnot_net::layers::dropout::Dropout;
-use carnot_net::hyper::LayerInit;
 use carnot_net::network::Network;
 use carnot_net::plan::{Plan, Weights};
 use carnot_net::shape::Shape;
@@ -42,7 +42,13 @@ pub struct Answer {
 ///
 /// # Errors
 /// When the slope is no number of a formula.
-pub fn network(spec: &PhaseSpec, input: usize, classes: usize, slope: f64, dropout: f64) -> Result<Network, LabError> {
+pub fn network(
+    spec: &PhaseSpec,
+    input: usize,
+    classes: usize,
+    slope: f64,
+    dropout: f64,
+) -> Result<Network, LabError> {
     let activation = Activation::parse(&format!("max(z, {slope} * z)"))?;
     let norm = || spec.norm.then(|| Layer::BatchNorm(BatchNorm::usual()));
     let mut layers: Vec<Layer> = norm().into_iter().collect();
@@ -78,8 +84,12 @@ pub fn trained(
     };
     let classes = train.targets.outputs().max(test.targets.outputs());
     let plan = Plan::new(&network(spec, train.width(), classes, slope, of(Noise::Dropout, 0.0))?)?;
-    let init: Vec<LayerInit> =
-        plan.all().iter().filter(|site| site.weighted.is_some()).map(|site| LayerInit::torch(site.fan_in())).collect();
+    let init: Vec<LayerInit> = plan
+        .all()
+        .iter()
+        .filter(|site| site.weighted.is_some())
+        .map(|site| LayerInit::torch(site.fan_in()))
+        .collect();
     let steps = spec.epochs * train.len().div_ceil(batch.max(1)) as u64;
     let training = Training {
         plan: &plan,
@@ -141,9 +151,11 @@ fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
     let mut tape = Tape::new(Mode::Evaluate);
     tape.record = false;
     let has_norm = matches!(plan.sites[0].layer, Layer::BatchNorm(_));
-    let read = plan.sites.iter().enumerate().filter(|(at, site)| {
-        matches!(site.layer, Layer::Activate(_)) || (*at == 0 && has_norm)
-    });
+    let read = plan
+        .sites
+        .iter()
+        .enumerate()
+        .filter(|(at, site)| matches!(site.layer, Layer::Activate(_)) || (*at == 0 && has_norm));
     let tallies = read.map(|(_, site)| (site.index, Tally::new(*classes, site.output.len()))).collect();
     let mut eye = Eye { tallies, labels: &[] };
     let mut raw = (!has_norm).then(|| Tally::new(*classes, data.width()));
@@ -151,7 +163,10 @@ fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
         let mut input = tape.take(1, labels.len(), &plan.input);
         input.data.copy_from_slice(inputs);
         if let Some(raw) = &mut raw {
-            inputs.chunks_exact(data.width()).zip(labels).for_each(|(row, &label)| raw.push(label as usize, row));
+            inputs
+                .chunks_exact(data.width())
+                .zip(labels)
+                .for_each(|(row, &label)| raw.push(label as usize, row));
         }
         eye.labels = labels;
         let weights = Weights { data: parameters, stride: plan.parameters };
@@ -159,9 +174,7 @@ fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
         tape.give(output);
     }
     let names: Vec<u32> = (0..*classes as u32).collect();
-    let separation = |tally: &Tally| {
-        let traces = tally.classes(&names).traces().ok()?;
-        Some((traces.within / traces.between).ln()).filter(|d| d.is_finite())
-    };
+    let separation =
+        |tally: &Tally| Some(tally.classes(&names).traces().ok()?.separation()).filter(|d| d.is_finite());
     raw.iter().chain(eye.tallies.iter().map(|(_, tally)| tally)).map(separation).collect()
 }

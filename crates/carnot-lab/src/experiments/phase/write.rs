@@ -1,11 +1,11 @@
 //! The diagram → report.
 
+use carnot_math::curve::shape;
 use carnot_math::stats::{Estimate, Moments};
 use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::{percent, significant};
 use carnot_report::report::{Headline, Line, Provenance, Report, Tone};
 use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
-use carnot_math::curve::shape;
 use serde_json::json;
 
 use super::compare::{Rank, rank};
@@ -66,16 +66,19 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report.provenance = Provenance { seed: Some(spec.seed), device: "cpu".into(), ..Provenance::default() };
     let all = (spec.slopes.len() * spec.noises.len()) as u64 * spec.seeds;
     let (rows, columns) = (spec.slopes.len(), spec.noises.len());
-    let places: Vec<(usize, usize)> = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
+    let places: Vec<(usize, usize)> =
+        (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
     let bent: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(convexity))).collect();
     let uneven: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(spread))).collect();
-    let tested: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &|answer| answer.test)).collect();
+    let tested: Vec<Option<Estimate>> =
+        places.iter().map(|&at| diagram.of(at, &|answer| answer.test)).collect();
     let chained: Vec<Option<f64>> =
         places.iter().map(|&at| diagram.chain_at(spec, at).and_then(|curve| convexity(curve))).collect();
     let pairs = |a: &[Option<f64>], b: &[Option<f64>]| -> Vec<(f64, f64)> {
         a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect()
     };
-    let values = |of: &[Option<Estimate>]| -> Vec<Option<f64>> { of.iter().map(|e| e.map(|e| e.value)).collect() };
+    let values =
+        |of: &[Option<Estimate>]| -> Vec<Option<f64>> { of.iter().map(|e| e.map(|e| e.value)).collect() };
     let with_chain = rank(&pairs(&values(&bent), &chained), spec.seed);
     let with_test = rank(&pairs(&values(&uneven), &values(&tested)), spec.seed);
     report.headline = Some(headline(&values(&bent)));
@@ -83,7 +86,8 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     if (diagram.networks() as u64) < all {
         report.summary.push(Line::new("so far", format!("{} of {all} networks", diagram.networks())));
     }
-    let most = values(&bent).iter().chain(&chained).flatten().fold(0.0f64, |most, value| most.max(value.abs()));
+    let most =
+        values(&bent).iter().chain(&chained).flatten().fold(0.0f64, |most, value| most.max(value.abs()));
     let limits = (most > 0.0).then_some((-most, most));
     let sign = "convexity of the load curve: below 0 deep layers do the work, above 0 shallow ones";
     let map = |title: &str, caption: &str, values: &[Option<f64>], scale: &str, limits| {
@@ -103,7 +107,8 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     };
     report.sections.push(map("Networks", sign, &values(&bent), "convexity", limits));
     if diagram.chain.is_some() {
-        let same = "The chain, in the same colours: friction in place of nonlinearity, shaking in place of noise.";
+        let same =
+            "The chain, in the same colours: friction in place of nonlinearity, shaking in place of noise.";
         report.sections.push(map("Chain of blocks and springs", same, &chained, "convexity", limits));
     }
     let caption = "Mean over the seeds.";
@@ -204,7 +209,8 @@ fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Vec<Chart> {
         if let Some(curve) = diagram.chain_at(spec, at) {
             chart = chart.with(Series::line("chain", &depth, &left(curve)));
         }
-        let moments = |layer: usize| Moments::of(&curves.iter().map(|curve| curve[layer]).collect::<Vec<_>>());
+        let moments =
+            |layer: usize| Moments::of(&curves.iter().map(|curve| curve[layer]).collect::<Vec<_>>());
         let mean: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).mean()).collect();
         let error: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).error()).collect();
         let error = if curves.len() > 1 { error } else { Vec::new() };
@@ -215,7 +221,9 @@ fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Vec<Chart> {
 
 fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
     let number = |found: Option<Estimate>| match found {
-        Some(found) if found.error > 0.0 && found.error.is_finite() => Cell::measured(found.value, found.error),
+        Some(found) if found.error > 0.0 && found.error.is_finite() => {
+            Cell::measured(found.value, found.error)
+        }
         Some(found) => Cell::significant(found.value, 3),
         None => Cell::missing(),
     };

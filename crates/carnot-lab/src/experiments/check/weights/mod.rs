@@ -50,7 +50,9 @@ impl Model {
 
     fn values(&self, weight: &Weight) -> Result<Vec<f32>, LabError> {
         let values = self.checkpoint.values(&self.checkpoint.tensors[weight.tensor])?;
-        let Reading::Matrix { rows, columns, is_transposed: true, .. } = weight.reading else { return Ok(values) };
+        let Reading::Matrix { rows, columns, is_transposed: true, .. } = weight.reading else {
+            return Ok(values);
+        };
         let mut turned = Vec::with_capacity(values.len());
         for row in 0..rows {
             turned.extend((0..columns).map(|column| values[column * rows + row]));
@@ -113,8 +115,9 @@ pub(super) fn plan(choice: &ModelChoice) -> Result<Vec<Job>, LabError> {
     let model = Model::open(choice)?;
     let is_matrix = |weight: &&Weight| matches!(weight.reading, Reading::Matrix { .. });
     let matrices = model.weights.iter().filter(is_matrix);
-    let mut jobs: Vec<Job> =
-        matrices.map(|weight| Job::new(weight.name.clone(), Task::Matrix { tensor: weight.tensor })).collect();
+    let mut jobs: Vec<Job> = matrices
+        .map(|weight| Job::new(weight.name.clone(), Task::Matrix { tensor: weight.tensor }))
+        .collect();
     jobs.push(Job::new("vectors", Task::Vectors));
     Ok(jobs)
 }
@@ -127,7 +130,9 @@ pub(super) fn run(choice: &ModelChoice, seed: u64, job: &Job, tools: &Tools) -> 
             let weight = model.weights.get(tensor);
             let gone = || LabError::Answer { job: job.id.clone(), message: "the model has changed".into() };
             let weight = weight.ok_or_else(gone)?;
-            let Reading::Matrix { rows, columns, fan_in, window, .. } = weight.reading else { return Err(gone()) };
+            let Reading::Matrix { rows, columns, fan_in, window, .. } = weight.reading else {
+                return Err(gone());
+            };
             let shape = Shape { rows, columns, fan_in, window };
             let values = model.values(weight)?;
             serde_json::to_value(analyse(&values, shape, seed, tensor as u64))
@@ -167,7 +172,9 @@ pub(super) fn report(choice: &ModelChoice, seed: u64, points: &[Point]) -> Resul
         _ => 1,
     };
     matrices.sort_by(|a, b| {
-        let key = |m: &Matrix| (m.weight.layer.is_none().then(|| first_last(m.weight.role)), m.weight.layer, m.weight.role);
+        let key = |m: &Matrix| {
+            (m.weight.layer.is_none().then(|| first_last(m.weight.role)), m.weight.layer, m.weight.role)
+        };
         let place = |m: &Matrix| match key(m) {
             (Some(0 | 1), _, role) => (0, 0, role),
             (None, Some(layer), role) => (1, layer, role),

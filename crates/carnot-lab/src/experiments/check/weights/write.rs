@@ -55,13 +55,20 @@ pub fn write(
 
 fn verdict(matrices: &[Matrix], findings: &[Finding]) -> Verdict {
     if let Some(blocking) = findings.iter().find(|finding| finding.level == Level::Blocks) {
-        return Verdict { word: Word::WillNotLearn, why: format!("{} ({}).", capital(&blocking.saw), blocking.at) };
+        return Verdict {
+            word: Word::WillNotLearn,
+            why: format!("{} ({}).", capital(&blocking.saw), blocking.at),
+        };
     }
-    let shape = |wanted: Shape| matrices.iter().filter(|m| m.analysis.tail.as_ref().is_ok_and(|fit| fit.shape() == wanted)).count();
+    let shape = |wanted: Shape| {
+        matrices.iter().filter(|m| m.analysis.tail.as_ref().is_ok_and(|fit| fit.shape() == wanted)).count()
+    };
     let judged = matrices.iter().filter(|m| m.analysis.tail.is_ok()).count();
     let random = matrices
         .iter()
-        .filter(|m| m.analysis.random.as_ref().is_ok_and(|r| r.is_random(m.analysis.rows.min(m.analysis.columns))))
+        .filter(|m| {
+            m.analysis.random.as_ref().is_ok_and(|r| r.is_random(m.analysis.rows.min(m.analysis.columns)))
+        })
         .count();
     let why = format!(
         "Weights alone do not show whether a network learns. Of {judged} spectra {random} cannot be told from those of random \
@@ -92,9 +99,13 @@ fn summary(model: &Model, matrices: &[Matrix]) -> Vec<Line> {
     let alphas: Vec<f64> =
         matrices.iter().filter_map(|m| m.analysis.tail.as_ref().ok()).map(|fit| fit.law.alpha).collect();
     if !alphas.is_empty() {
-        let (low, high) = alphas.iter().fold((f64::MAX, f64::MIN), |(low, high), a| (low.min(*a), high.max(*a)));
-        let outliers: usize =
-            matrices.iter().filter_map(|m| m.analysis.random.as_ref().ok()).map(|random| random.outliers).sum();
+        let (low, high) =
+            alphas.iter().fold((f64::MAX, f64::MIN), |(low, high), a| (low.min(*a), high.max(*a)));
+        let outliers: usize = matrices
+            .iter()
+            .filter_map(|m| m.analysis.random.as_ref().ok())
+            .map(|random| random.outliers)
+            .sum();
         let text = format!(
             "α from {} to {} in {} matrices, {outliers} eigenvalues beyond the edge of random matrices",
             short(low),
@@ -113,7 +124,8 @@ fn tables(matrices: &[Matrix], findings: &[Finding]) -> Vec<Section> {
         sections.push(Section::Table(table(matrices, findings, &all)));
     } else {
         let is_marked = |at: &usize| mark(&matrices[*at], findings).is_some();
-        let mut shown: Vec<usize> = all.iter().copied().filter(|at| *at < SHOWN - 4 || *at + 4 >= all.len()).collect();
+        let mut shown: Vec<usize> =
+            all.iter().copied().filter(|at| *at < SHOWN - 4 || *at + 4 >= all.len()).collect();
         shown.extend(all.iter().copied().filter(is_marked).take(SHOWN));
         shown.sort_unstable();
         shown.dedup();
@@ -163,7 +175,8 @@ fn table(matrices: &[Matrix], findings: &[Finding], rows: &[usize]) -> Table {
 
 fn row(matrix: &Matrix, findings: &[Finding]) -> Row {
     let Matrix { weight, analysis } = matrix;
-    let number = |value: Option<f64>, digits| value.map_or(Cell::missing(), |value| Cell::significant(value, digits));
+    let number =
+        |value: Option<f64>, digits| value.map_or(Cell::missing(), |value| Cell::significant(value, digits));
     let count = |value: Option<usize>| Cell::text(value.map_or("–".to_string(), |value| value.to_string()));
     let (ranks, tail) = (analysis.ranks.as_ref().ok(), analysis.tail.as_ref().ok());
     // A table of tokens has rows, not units.
@@ -213,7 +226,10 @@ fn reasons(matrices: &[Matrix]) -> Vec<String> {
             ("spectrum", analysis.ranks.as_ref().err()),
             ("power law", analysis.tail.as_ref().err()),
             ("random-matrix null", analysis.random.as_ref().err()),
-            ("duplicated units", analysis.duplicated.as_ref().err().filter(|_| !weight.role.words().eq("embedding"))),
+            (
+                "duplicated units",
+                analysis.duplicated.as_ref().err().filter(|_| !weight.role.words().eq("embedding")),
+            ),
         ];
         for (what, why) in whys {
             let Some(why) = why else { continue };

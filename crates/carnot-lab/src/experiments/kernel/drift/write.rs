@@ -81,7 +81,8 @@ pub fn report(spec: &KernelSpec, limit: &Limit, members: &[Member]) -> Report {
         skipped: Vec::new(),
     });
     report.next.push(
-        Line::new("try", "carnot kernel … --members 16").with_note("halves the errors; twice the width halves a lazy drift"),
+        Line::new("try", "carnot kernel … --members 16")
+            .with_note("halves the errors; twice the width halves a lazy drift"),
     );
     report.extra.insert("drift".into(), json(&watched, limit, members));
     report.provenance = Provenance { seed: Some(spec.seed), device: "cpu".into(), ..Provenance::default() };
@@ -167,7 +168,9 @@ fn table(watched: &Watched, limit: &Limit) -> Table {
             at(|m| Some(m.tangent), 100.0),
             at(|m| m.kernel, 100.0),
             // Its error is far below what matters; it stands in JSON.
-            watched.at(step, |m| Some(m.tangent_with_start)).map_or(Cell::missing(), |e| Cell::significant(e.value, 4)),
+            watched
+                .at(step, |m| Some(m.tangent_with_start))
+                .map_or(Cell::missing(), |e| Cell::significant(e.value, 4)),
             at(|m| Some(m.tangent_with_labels), 1.0),
             at(|m| m.kernel_with_labels, 1.0),
         ])
@@ -253,7 +256,10 @@ fn json(watched: &Watched, limit: &Limit, members: &[Member]) -> Value {
     for (name, of) in COLUMNS {
         let all: Vec<Option<Estimate>> = watched.steps.iter().map(|&step| watched.at(step, of)).collect();
         columns.insert(name.into(), json!(all.iter().map(|e| e.map(|e| e.value)).collect::<Vec<_>>()));
-        columns.insert(format!("{name}_error"), json!(all.iter().map(|e| e.map(|e| e.error)).collect::<Vec<_>>()));
+        columns.insert(
+            format!("{name}_error"),
+            json!(all.iter().map(|e| e.map(|e| e.error)).collect::<Vec<_>>()),
+        );
     }
     json!({ "columns": columns, "infinite_width": limit, "networks": members })
 }
