@@ -38,8 +38,10 @@ __all__ = [
     "ensemble",
     "init_",
     "kernel",
+    "load",
     "open",
     "param_groups",
+    "phase",
     "predict",
     "watch",
 ]
@@ -121,6 +123,45 @@ def check(
         model, batch, reference, loss=loss, trained=trained, pool=pool, name=name
     )
     return report
+
+
+def load(
+    model: torch.nn.Module | _Path,
+    batch: Any = None,
+    *,
+    loss: Callable[[Any, Any], torch.Tensor] | None = None,
+    trained: bool = False,
+    pool: str | None = None,
+    name: str | None = None,
+    reference: _Path | None = None,
+) -> Report:
+    """Which layers carry the load: load curve, its shape, and its mechanical twin.
+
+    ``model`` is a PyTorch module (Hugging Face models too), read once on ``batch``, which needs labels; or a recording
+    (``run.carnot``), of which the curve over the steps is shown too. While a model trains, :meth:`Watch.load` says the same.
+    ``reference`` is the recording of a healthy run, drawn beside.
+
+    :raises Error: when the model cannot be run on the batch, or the file is no recording.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        healthy = None if reference is None else os.fspath(reference)
+        return Report(_native.recording_report(os.fspath(model), healthy, "load"))
+    torch_watch = _needs_torch("watch")
+    report: Report = torch_watch.load(
+        model, batch, reference, loss=loss, trained=trained, pool=pool, name=name
+    )
+    return report
+
+
+def phase(**settings: Any) -> Report:
+    """Which layers do the work, over noise and nonlinearity: trained networks beside the chain of blocks and springs.
+
+    * ``settings``: the keys of ``carnot phase``, such as ``data="digits"``, ``noise="dropout"``, ``seeds=10``; ``runs="runs"``
+      keeps networks as they land, so that an interrupted diagram goes on where it was
+
+    :raises Error: with the nearest key when one is unknown.
+    """
+    return _ask("phase", None, **_split(settings))
 
 
 def open(path: _Path, reference: _Path | None = None) -> Report:

@@ -110,3 +110,12 @@ def test_without_torch_theory_works_and_the_rest_says_what_to_install() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.stdout.startswith("python/no-torch pip install"), run.stderr
+
+
+def test_a_phase_diagram_is_asked_with_keywords() -> None:
+    report = carnot.phase(noises=[0, 0.3], slopes=[0, 1], depth=4, width=16, train=300, epochs=5, chains=4)
+    data = report.to_dict()
+    assert data["command"] == "phase" and len(data["convexity"]) == 2
+    with pytest.raises(carnot.Error) as told:
+        carnot.phase(noise="droput")
+    assert "dropout" in told.value.cause + told.value.remedy

@@ -492,3 +492,25 @@ def test_a_table_of_places_is_read_for_its_size_alone(counts: bool, length: int)
     assert places["values"]["gradient_to_weight"][0] > 0
     coverage = watch.report().coverage
     assert coverage is not None and coverage["read"] == coverage["of"] == 4 and not coverage["skipped"]
+
+
+def test_the_load_curve_is_asked_while_training_and_of_a_file(data: Data, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = models.mlp(depth=5)
+    x, y = data
+    path = tmp_path / "run.carnot"
+    watch = carnot.watch(model, (x[:100], y[:100]), every=10, path=path)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(41):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    now = watch.load()
+    watch.close()
+    load = now.to_dict()["load"]
+    kept = carnot.load(path).to_dict()
+    assert kept["command"] == "load" and kept["load"] == load
+    once = carnot.load(model, (x[:100], y[:100]), trained=True)
+    assert once.to_dict()["command"] == "load" and "separation" in once.text()
+    with pytest.raises(carnot.Error):
+        carnot.load(tmp_path / "nothing.carnot")

@@ -4,8 +4,8 @@
 //! asked precision is reached is decided on such a prefix alone, so the number of jobs that enter a report does not
 //! depend on timing: the same question gives the same bits for any number of threads, interrupted or not.
 
-use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use carnot_report::report::{Headline, Line, Report, Tone};
@@ -15,6 +15,7 @@ use crate::error::LabError;
 use crate::experiments::question::Question;
 use crate::experiments::{Job, Point, Progress, Step, Tools};
 use crate::jobs::local::{self, Then};
+use crate::store::points::Appender;
 use crate::store::run::Run;
 
 /// How to run.
@@ -110,6 +111,15 @@ pub fn look(question: &dyn Question, run: &Run) -> Result<Answer, LabError> {
     Work::new(question, run)?.answer(question, run)
 }
 
+/// Points that are there, and jobs planned so far.
+///
+/// # Errors
+/// What planning or the store says.
+pub fn extent(question: &dyn Question, run: &Run) -> Result<(usize, usize), LabError> {
+    let work = Work::new(question, run)?;
+    Ok((work.done(), work.jobs.len()))
+}
+
 /// The kept report, unless another version of Carnot made it: reports are made anew from points after an upgrade.
 fn finished(question: &dyn Question, run: &Run, manner: &Manner) -> Result<Option<Answer>, LabError> {
     let Some(report) = run.report().filter(|report| report.provenance.version == version()) else {
@@ -118,7 +128,7 @@ fn finished(question: &dyn Question, run: &Run, manner: &Manner) -> Result<Optio
     if let Some(page) = manner.page.filter(|_| !run.page().exists()) {
         run.keep(&report, Some(&page(&report)))?;
     }
-    let of = question.plan()?.len();
+    let of = Work::new(question, run)?.jobs.len();
     Ok(Some(Answer { report, is_finished: true, done: of, of }))
 }
 
@@ -126,53 +136,88 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The plan, the points that are there, and how long the prefix without gaps is.
+/// The plan with the rounds that follow from what is there, the points, and how long the prefix without gaps is.
 struct Work {
     jobs: Vec<Job>,
     points: Vec<Option<Point>>,
     prefix: Vec<Point>,
     progress: Progress,
+    /// Points of jobs that are not planned yet.
+    spare: HashMap<String, Point>,
+    names: HashSet<String>,
+    /// No round follows.
+    is_last: bool,
 }
 
 impl Work {
     fn new(question: &dyn Question, run: &Run) -> Result<Work, LabError> {
-        let jobs = question.plan()?;
-        let number: HashMap<&str, usize> =
-            jobs.iter().enumerate().map(|(at, job)| (job.id.as_str(), at)).collect();
-        assert_eq!(number.len(), jobs.len(), "the names of jobs are unique in a plan");
-        let mut points = vec![None; jobs.len()];
-        for point in run.points()? {
-            // Points of jobs that are not planned (another version's, by hand) are left where they are.
-            if let Some(at) = number.get(point.job.as_str()) {
-                points[*at] = Some(point);
-            }
-        }
-        let mut work = Work { jobs, points, prefix: Vec::new(), progress: Progress::default() };
-        work.grow(question);
+        let spare = run.points()?.into_iter().map(|point| (point.job.clone(), point)).collect();
+        let mut work = Work {
+            jobs: Vec::new(),
+            points: Vec::new(),
+            prefix: Vec::new(),
+            progress: Progress::default(),
+            spare,
+            names: HashSet::new(),
+            is_last: false,
+        };
+        work.add(question.plan()?);
+        work.grow(question)?;
         Ok(work)
     }
 
-    /// Lengthens the prefix as far as points are there and needed.
-    fn grow(&mut self, question: &dyn Question) {
-        while !self.progress.is_done {
-            let Some(Some(point)) = self.points.get(self.prefix.len()) else { return };
-            self.prefix.push(point.clone());
-            self.progress = question.progress(&self.prefix);
+    /// Plans more jobs, some of which may be done. Points of jobs that nobody plans (another version's, by hand) are left alone.
+    fn add(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            assert!(self.names.insert(job.id.clone()), "the names of jobs are unique: {}", job.id);
+            self.points.push(self.spare.remove(&job.id));
+            self.jobs.push(job);
         }
     }
 
+    /// Lengthens the prefix as far as points are there and needed, and the plan when a round has ended.
+    fn grow(&mut self, question: &dyn Question) -> Result<(), LabError> {
+        while !self.progress.is_done && !self.is_last {
+            if self.prefix.len() == self.jobs.len() {
+                let more = question.next(&self.prefix)?;
+                self.is_last = more.is_empty();
+                self.add(more);
+            } else if let Some(point) = &self.points[self.prefix.len()] {
+                self.prefix.push(point.clone());
+                self.progress = question.progress(&self.prefix);
+            } else {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     fn is_complete(&self) -> bool {
-        self.progress.is_done || self.prefix.len() == self.jobs.len()
+        self.progress.is_done || self.is_last
     }
 
     fn done(&self) -> usize {
         self.points.iter().flatten().count()
     }
 
+    /// Does what is missing, round after round.
     fn run_missing(&mut self, question: &dyn Question, run: &Run, manner: &Manner) -> Result<(), LabError> {
         let mut appender = run.append()?;
         let step = |step: &Step| (manner.watch)(&Event::Step(step.clone()));
         let tools = Tools::new(&step);
+        while !self.is_complete() && !manner.cancel.load(Ordering::Relaxed) {
+            self.run_round(question, &tools, &mut appender, manner)?;
+        }
+        Ok(())
+    }
+
+    fn run_round(
+        &mut self,
+        question: &dyn Question,
+        tools: &Tools,
+        appender: &mut Appender,
+        manner: &Manner,
+    ) -> Result<(), LabError> {
         let jobs = self.jobs.clone();
         let missing: Vec<usize> = (0..jobs.len()).filter(|at| self.points[*at].is_none()).collect();
         let wanted: Vec<&Job> = missing.iter().map(|at| &jobs[*at]).collect();
@@ -183,9 +228,9 @@ impl Work {
                 Ok(value) => {
                     let point = appender.add(&Point { job: jobs[at].id.clone(), value })?;
                     self.points[at] = Some(point);
-                    self.grow(question);
+                    self.grow(question)?;
                     let words = self.progress.words.clone();
-                    (manner.watch)(&Event::Landed { done: self.done(), of: jobs.len(), words });
+                    (manner.watch)(&Event::Landed { done: self.done(), of: self.jobs.len(), words });
                 }
                 // Of several failures the first in order counts, which does not depend on timing.
                 Err(error) if failed.as_ref().is_none_or(|(first, _)| at < *first) => {
@@ -195,7 +240,7 @@ impl Work {
             }
             Ok(if self.progress.is_done { Then::Stop } else { Then::GoOn })
         };
-        local::run(question, &wanted, &tools, manner.threads, manner.cancel, &mut landed)?;
+        local::run(question, &wanted, tools, manner.threads, manner.cancel, &mut landed)?;
         match failed {
             // A job after the stop would not have been run by fewer threads, so its failure does not count.
             Some((_, error)) if !self.progress.is_done => Err(error),

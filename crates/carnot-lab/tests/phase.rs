@@ -112,3 +112,107 @@ fn settings_out_of_range_are_refused_by_their_key() {
         assert!(said.contains(word), "{settings}: {said}");
     }
 }
+
+fn with(more: Value) -> Box<dyn Question> {
+    let mut settings: Value = serde_json::from_str(SMALL).unwrap();
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    question(settings)
+}
+
+/// Convolutions on images as they are, residual sums, and the MLP: all have a curve with a point for each hidden layer, one behind and
+/// (but for residual sums) one before the activation, which are not the same.
+#[test]
+fn convolutions_and_residual_networks_have_load_curves_too() {
+    for (model, has_before) in [("mlp", true), ("cnn", true), ("residual", false)] {
+        let question = with(
+            json!({ "model": model, "noises": [0.1], "slopes": [0.2], "width": 8, "seeds": 1, "chains": 0, "epochs": 10, "rate": 0.01 }),
+        );
+        let answer = &answered(&*question)[0].value;
+        let curve = |key: &str| -> Vec<f64> { serde_json::from_value(answer[key].clone()).unwrap() };
+        let (after, before) = (curve("curve"), curve("before"));
+        assert_eq!(after.len(), 5, "{model}: D_0 and one for each of four hidden layers");
+        assert_eq!(before.len(), if has_before { 5 } else { 0 }, "{model}");
+        assert!(!has_before || (before[0] == after[0] && before[1..] != after[1..]), "{model}");
+        assert!(after[4] < after[0], "{model} separates: {after:?}");
+        assert!(answer["train"].as_f64().unwrap() > 0.5, "{model}: {answer}");
+        assert!(
+            answer["sharpness"].as_f64().unwrap() > 0.0 && answer["weights"].as_f64().unwrap() > 0.0,
+            "{model}"
+        );
+    }
+    let said = refused(json!({ "model": "cnn", "data": "mnist1d", "train": 100 }));
+    assert!(said.contains("model") && said.contains("no image"), "{said}");
+}
+
+/// A diagram that is refined trains fewer cells, is taken up again to the same bits, and agrees with the whole one where both were
+/// trained.
+#[test]
+fn a_diagram_is_trained_where_it_changes() {
+    let noises: Vec<f64> = (0..9).map(|at| 0.05 * f64::from(at)).collect();
+    let some = json!({ "noises": noises, "slopes": [0.0, 0.25, 0.5, 0.75, 1.0], "seeds": 1, "sharpness": 0 });
+    let whole = with(some.clone());
+    let mut fewer = some;
+    fewer["detail"] = json!(0.1);
+    let question = with(fewer);
+    let root = tempfile::tempdir().unwrap();
+    let report = |question: &dyn Question, root: &std::path::Path, threads, stop| {
+        toy::run(question, root, threads, stop).unwrap()
+    };
+    let refined = report(&*question, root.path(), 2, usize::MAX);
+    assert!(refined.is_finished);
+    for (threads, cancel_after) in [(1, 3), (2, 12), (2, 20)] {
+        let other = tempfile::tempdir().unwrap();
+        report(&*question, other.path(), threads, cancel_after);
+        assert!(report(&*question, other.path(), 3, usize::MAX).is_finished);
+        assert_eq!(toy::report_bytes(other.path()), toy::report_bytes(root.path()), "after {cancel_after}");
+    }
+    let text =
+        |report: &Report| report.summary.iter().map(|line| line.text.clone()).collect::<Vec<_>>().join("\n");
+    let said = text(&refined.report);
+    let trained: usize =
+        said.split(" of 45 cells").next().unwrap().split_whitespace().last().unwrap().parse().unwrap();
+    assert!((9..45).contains(&trained), "{said}");
+    let all = whole.report(&answered(&*whole)).unwrap();
+    let read = |report: &Report| -> Vec<Vec<Option<f64>>> {
+        serde_json::from_value(report.extra["convexity"].clone()).unwrap()
+    };
+    let (fine, coarse) = (read(&all), read(&refined.report));
+    let same = fine.iter().flatten().zip(coarse.iter().flatten()).filter(|(_, found)| found.is_some());
+    assert_eq!(same.clone().count(), trained);
+    assert!(same.into_iter().all(|(a, b)| a == b), "{fine:?} and {coarse:?}");
+}
+
+/// Against the figure of the paper: only cells that it has, and only kinds of noise that it shows.
+#[test]
+fn the_published_diagram_is_compared_where_it_has_the_same_cells() {
+    let more = json!({ "published": true, "depth": 7, "noises": [0.0, 0.12, 0.28], "slopes": [0.0, 1.0], "epochs": 20, "width": 50, "train": 800, "seeds": 1 });
+    let question = with(more);
+    let report = question.report(&answered(&*question)).unwrap();
+    let near = &report.extra["against_published"];
+    assert_eq!(near["cells"], 6);
+    // Other data, half the width and a fifth of the steps: alike all the same.
+    assert!(near["convexity"].as_f64().unwrap() > 0.8, "{near}");
+    for (settings, word) in [
+        (json!({ "published": true, "noise": "temperature" }), "for this noise"),
+        (json!({ "published": true, "depth": 4 }), "for this depth"),
+        (json!({ "published": true, "noises": [0.01] }), "for these cells"),
+    ] {
+        let said = refused(settings.clone());
+        assert!(said.contains("published") && said.contains(word), "{settings}: {said}");
+    }
+}
+
+/// Eight networks and more, and what goes with their accuracy.
+#[test]
+fn predictors_of_accuracy_are_ranked_beside_the_loads() {
+    let question =
+        with(json!({ "noises": [0.0, 0.1, 0.2, 0.4], "slopes": [0.0, 0.5, 1.0], "seeds": 2, "chains": 0 }));
+    let report = question.report(&answered(&*question)).unwrap();
+    let found = report.extra["goes_with_test_accuracy"].as_array().unwrap();
+    let names: Vec<&str> = found.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(names.len() == 6 && names[0] == "training loss" && names.contains(&"sharpness"), "{names:?}");
+    for one in found {
+        let value = one["all"]["value"].as_f64().unwrap();
+        assert!(value.abs() <= 1.0 && one["all"]["error"].as_f64().unwrap().is_finite(), "{one}");
+    }
+}

@@ -227,6 +227,18 @@ pub fn agreement(samples: &[f64], predicted: f64) -> Agreement {
     Agreement { measured, predicted, z, p: normal_tail(z) }
 }
 
+/// Pearson's correlation of some pairs. Range: −1 to 1; `None` when one side is constant, or there are no pairs.
+///
+/// Source: Pearson 1895.
+#[must_use]
+pub fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
+    let n = pairs.len() as f64;
+    let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0 / n, b + pair.1 / n));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|pair| of(pair.0 - a, pair.1 - b)).sum::<f64>();
+    let size = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
+    (size > 0.0).then(|| (sum(&|x, y| x * y) / size).clamp(-1.0, 1.0))
+}
+
 /// Spearman's rank correlation of some pairs, ties at their mean rank. Range: −1 to 1; `None` when one side is constant.
 ///
 /// Source: Spearman 1904.
@@ -234,11 +246,17 @@ pub fn agreement(samples: &[f64], predicted: f64) -> Agreement {
 pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     let a = ranks(&pairs.iter().map(|pair| pair.0).collect::<Vec<_>>());
     let b = ranks(&pairs.iter().map(|pair| pair.1).collect::<Vec<_>>());
-    let middle = (pairs.len() as f64 - 1.0) / 2.0;
-    let product =
-        |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - middle) * (y - middle)).sum::<f64>();
-    let size = (product(&a, &a) * product(&b, &b)).sqrt();
-    (size > 0.0).then(|| product(&a, &b) / size)
+    pearson(&a.into_iter().zip(b).collect::<Vec<_>>())
+}
+
+/// What is left of the correlation of x and y when both are cleared of z: $(r_{xy} - r_{xz} r_{yz})/\sqrt{(1 - r_{xz}^2)(1 - r_{yz}^2)}$.
+/// `None` when z tells x or y exactly.
+///
+/// Source: Yule 1907.
+#[must_use]
+pub fn partial_correlation(xy: f64, xz: f64, yz: f64) -> Option<f64> {
+    let left = (1.0 - xz * xz) * (1.0 - yz * yz);
+    (left > 1e-12).then(|| ((xy - xz * yz) / left.sqrt()).clamp(-1.0, 1.0))
 }
 
 /// Ranks from 0, ties at the mean of their places.

@@ -139,11 +139,14 @@ impl Session {
     }
 
     /// What the readings say of the model; against the recording of a healthy one, where that is given.
-    #[pyo3(signature = (reference=None))]
-    fn report(&self, py: Python<'_>, reference: Option<PathBuf>) -> PyResult<Report> {
+    ///
+    /// * `word`: `check` for which layer is the problem, `load` for which layers carry the load
+    #[pyo3(signature = (reference=None, word="check"))]
+    fn report(&self, py: Python<'_>, reference: Option<PathBuf>, word: &str) -> PyResult<Report> {
+        let question = asked(word)?;
         let write = || -> Result<Report, ProbeError> {
             let reference = reference.as_deref().map(recording::read).transpose()?;
-            Ok(Report::new(measured::write::report(&self.lock().run, reference.as_ref(), "carnot.watch(…)")))
+            Ok(Report::new(question.report(&self.lock().run, reference.as_ref(), "carnot.watch(…)")))
         };
         py.detach(write).map_err(|error| raised(py, &LabError::from(error)))
     }
@@ -184,11 +187,24 @@ impl Inside {
 }
 
 /// The report of a recording, against that of a healthy run where one is given.
+///
+/// * `word`: as for [`Session::report`]
 #[pyfunction]
-#[pyo3(signature = (path, reference=None))]
-pub fn recording_report(py: Python<'_>, path: PathBuf, reference: Option<PathBuf>) -> PyResult<Report> {
+#[pyo3(signature = (path, reference=None, word="check"))]
+pub fn recording_report(
+    py: Python<'_>,
+    path: PathBuf,
+    reference: Option<PathBuf>,
+    word: &str,
+) -> PyResult<Report> {
+    let question = asked(word)?;
     let against = reference.as_ref().map_or(String::new(), |path| format!(" --reference {}", path.display()));
-    let command = format!("carnot check {}{against}", path.display());
-    let report = py.detach(|| measured::ask(Question::Check, &path, reference.as_deref(), &command));
+    let command = format!("carnot {word} {}{against}", path.display());
+    let report = py.detach(|| measured::ask(question, &path, reference.as_deref(), &command));
     report.map(Report::new).map_err(|error| raised(py, &error))
+}
+
+fn asked(word: &str) -> PyResult<Question> {
+    let known = [Question::Check, Question::Load].into_iter().find(|question| question.word() == word);
+    known.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("no question is called {word}")))
 }

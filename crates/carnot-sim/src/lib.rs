@@ -6,6 +6,7 @@
 //! | [`measure`] | what passes through the layers of one network? |
 //! | [`empirical`] | which kernels does a real network have, and how do they move while it learns? |
 //! | [`ensemble`] | what does that look like over many networks? |
+//! | [`curvature`] | how sharply is the loss bent where it ended? |
 //! | [`trained`] | what do many small networks predict when they have learned everything, to 1/n and beyond? |
 //! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
 //!
@@ -14,6 +15,7 @@
 //!
 //! This crate must never know what theory predicts, nor how results are shown.
 
+pub mod curvature;
 pub mod empirical;
 pub mod ensemble;
 pub mod error;

@@ -153,6 +153,16 @@ class Watch:
 
         * ``reference``: the recording of a healthy run of the same model, which finds a broken layer best
         """
+        return self._answer("check", reference)
+
+    def load(self, reference: str | os.PathLike[str] | None = None) -> Report:
+        """Which layers carry the load, now and over the steps read so far; a last reading is taken as for :meth:`report`.
+
+        * ``reference``: the recording of a healthy run, whose curve is drawn beside
+        """
+        return self._answer("load", reference)
+
+    def _answer(self, word: str, reference: str | os.PathLike[str] | None) -> Report:
         self._first()
         if self._session is None:
             raise Error(
@@ -162,7 +172,7 @@ class Watch:
                 "ask the process that reads",
             )
         self._last_reading()
-        return Report(self._session.report(None if reference is None else os.fspath(reference)))
+        return Report(self._session.report(None if reference is None else os.fspath(reference), word))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -465,11 +475,16 @@ def check(
     model: nn.Module, batch: Any, reference: str | os.PathLike[str] | None = None, **settings: Any
 ) -> Report:
     """One reading of the model as it is."""
-    watch = Watch(model, batch, path=False, every=1, **settings)
-    try:
+    with Watch(model, batch, path=False, every=1, **settings) as watch:
         return watch.report(reference)
-    finally:
-        watch.close()
+
+
+def load(
+    model: nn.Module, batch: Any, reference: str | os.PathLike[str] | None = None, **settings: Any
+) -> Report:
+    """One reading of the model as it is, for its load curve."""
+    with Watch(model, batch, path=False, every=1, **settings) as watch:
+        return watch.load(reference)
 
 
 def _labels(seen: reading.Pass, samples: int) -> list[int] | None:

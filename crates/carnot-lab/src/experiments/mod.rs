@@ -49,11 +49,22 @@ pub trait Experiment: 'static {
         String::new()
     }
 
-    /// The jobs in order; their number and names depend on the specification alone. Pure.
+    /// The first jobs in order (see [`Experiment::next`] for more); their number and names depend on the specification alone. Pure.
     ///
     /// # Errors
     /// When the specification asks for something impossible.
     fn plan(spec: &Self::Spec) -> Result<Vec<Job>, LabError>;
+
+    /// Jobs to do beside those done so far, once all of them have landed; none when the answer needs no more. Pure, and so the same
+    /// when a run is taken up again: it depends on the specification and the points alone.
+    ///
+    /// * `points`: of all jobs so far, in their order
+    ///
+    /// # Errors
+    /// When a stored point cannot be read.
+    fn next(_spec: &Self::Spec, _points: &[Point]) -> Result<Vec<Job>, LabError> {
+        Ok(Vec::new())
+    }
 
     /// What the work will cost, in words: memory and time, said before it starts. `None` where it is a matter of seconds.
     ///

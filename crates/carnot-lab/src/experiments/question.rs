@@ -48,6 +48,11 @@ pub trait Question: Send + Sync {
     /// # Errors
     /// See [`Experiment::plan`].
     fn plan(&self) -> Result<Vec<Job>, LabError>;
+    /// See [`Experiment::next`].
+    ///
+    /// # Errors
+    /// See [`Experiment::next`].
+    fn next(&self, points: &[Point]) -> Result<Vec<Job>, LabError>;
     /// See [`Experiment::cost`].
     ///
     /// # Errors
@@ -160,6 +165,10 @@ impl<E: Experiment> Question for Asked<E> {
 
     fn plan(&self) -> Result<Vec<Job>, LabError> {
         E::plan(&self.spec)
+    }
+
+    fn next(&self, points: &[Point]) -> Result<Vec<Job>, LabError> {
+        E::next(&self.spec, points)
     }
 
     fn cost(&self) -> Result<Option<String>, LabError> {

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::Store;
 use super::run::Run;
+use crate::drive;
 use crate::error::LabError;
 
 /// One line of the list.
@@ -75,8 +76,8 @@ fn state(run: &Run) -> State {
     }
     match run.points() {
         Ok(points) => {
-            let plan = run.question().and_then(|question| question.plan());
-            State::Unfinished { done: points.len(), of: plan.ok().map(|jobs| jobs.len()) }
+            let extent = run.question().and_then(|question| drive::extent(&*question, run));
+            State::Unfinished { done: points.len(), of: extent.ok().map(|(_, of)| of) }
         }
         Err(error) => State::Damaged(error.to_string()),
     }

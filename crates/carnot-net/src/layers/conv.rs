@@ -39,6 +39,15 @@ pub struct Conv {
     pub c_b: Option<f64>,
 }
 
+impl Conv {
+    /// Windows of three along each axis, step one, zeros beyond the border, with a bias.
+    #[must_use]
+    pub fn of_width(width: usize) -> Conv {
+        let (kernel, stride, padding) = (three(), one(), Padding::default());
+        Conv { width, kernel, stride, padding, bias: true, c_w: None, c_b: None }
+    }
+}
+
 /// Transposed convolution: s − 1 zeros stand between two positions of the input, and the window moves by one.
 ///
 /// The fan-in counts the whole window, as for a convolution, though only one tap in s meets the input.

@@ -31,6 +31,34 @@ pub fn score<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Datase
     mean(&sum, data, data.len())
 }
 
+/// Gradient of the mean loss of one network over all samples of a set, as it is used: without dropout, and with the running means of
+/// batch norms as they are. What those follow has no gradient: zero stands in its place.
+///
+/// * `parameters`: `[plan.parameters]`; so is what is returned
+///
+/// # Panics
+/// As [`score`].
+#[must_use]
+pub fn gradient<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Dataset) -> Vec<f64> {
+    let mut tape = Tape::new(Mode::Evaluate);
+    let mut answers = Answers::new();
+    let (mut sum, mut part_sum) = (vec![0.0; plan.parameters], vec![S::default(); plan.parameters]);
+    for part in spread(data.len(), 0).chunks(AT_ONCE) {
+        answers.gather(data, part);
+        let mut input = tape.take(1, part.len(), &plan.input);
+        gather_inputs(data, part, &mut input.data);
+        let weights = || Weights { data: parameters, stride: plan.parameters };
+        let outputs = plan.forward(weights(), input, &mut tape, &mut Unwatched);
+        let mut slope = tape.take(1, part.len(), &outputs.shape);
+        loss.of(&outputs.data, part.len(), answers.wanted(), &mut slope.data);
+        tape.give(outputs);
+        plan.backward(weights(), slope, &mut part_sum, &mut tape, &mut Unwatched);
+        let share = part.len() as f64 / data.len() as f64;
+        sum.iter_mut().zip(&part_sum).for_each(|(sum, part)| *sum += share * part.to_f64());
+    }
+    sum
+}
+
 /// Losses and hits of one network on some samples, whose answers were gathered.
 pub(super) fn of_part<S: Scalar>(
     plan: &Plan,

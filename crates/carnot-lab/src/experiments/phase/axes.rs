@@ -38,7 +38,7 @@ impl Noise {
             Noise::Dropout => (0..8).map(|at| 0.04 * f64::from(at)).map(rounded).collect(),
             Noise::Data => (0..8).map(|at| 0.1 * f64::from(at)).map(rounded).collect(),
             Noise::Rate => vec![1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.2],
-            Noise::Batch => vec![20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0],
+            Noise::Batch => vec![10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0],
             Noise::Temperature => vec![0.0, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4],
         }
     }

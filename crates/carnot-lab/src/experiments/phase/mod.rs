@@ -3,9 +3,13 @@
 mod axes;
 mod compare;
 mod network;
+mod predictors;
+mod published;
+mod refine;
+mod stack;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use carnot_math::random::Stream;
 use carnot_net::dataset::{Dataset, Targets};
@@ -20,6 +24,7 @@ use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
 use crate::settings::{DataSettings, within};
 use axes::Noise;
+use stack::Model;
 
 /// Which layers do the work, over noise and nonlinearity: trained networks beside the chain of blocks and springs.
 ///
@@ -43,9 +48,11 @@ pub struct PhaseSpec {
     pub noises: Vec<f64>,
     /// Slopes of the leaky ReLU below zero: 0 is the ReLU, 1 is linear.
     pub slopes: Vec<f64>,
+    /// What the hidden layers are.
+    pub model: Model,
     /// Hidden layers.
     pub depth: usize,
-    /// Units of each hidden layer.
+    /// Units (channels of a CNN) of each hidden layer.
     pub width: usize,
     /// Whether inputs and hidden layers are batch-normalised.
     pub norm: bool,
@@ -55,10 +62,18 @@ pub struct PhaseSpec {
     pub batch: usize,
     /// Learning rate of Adam.
     pub rate: f64,
+    /// Dropout, where it is not the noise that is varied.
+    pub dropout: f64,
+    /// Trains a cell only where convexities around it differ by more than this, and reads the others between; 0 trains every cell.
+    pub detail: f64,
     /// Networks of each cell.
     pub seeds: u64,
     /// Seed of everything.
     pub seed: u64,
+    /// Training samples on which the sharpness of the loss is measured; 0 for not at all.
+    pub sharpness: usize,
+    /// Whether to compare with the published diagram, where it has the same cells.
+    pub published: bool,
     /// Chains of each cell; 0 for no chain.
     pub chains: usize,
     /// Friction μ_→ of the chain for a linear network and for a ReLU network.
@@ -78,14 +93,19 @@ impl Default for PhaseSpec {
             noise: Noise::default(),
             noises: Vec::new(),
             slopes: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            model: Model::default(),
             depth: 7,
             width: 100,
             norm: true,
             epochs: 100,
             batch: 0,
             rate: 1e-3,
+            dropout: 0.0,
+            detail: 0.0,
             seeds: 1,
             seed: 1,
+            sharpness: 256,
+            published: false,
             chains: 64,
             friction: vec![0.005, 0.06],
             friction_left: 0.05,
@@ -144,6 +164,8 @@ impl Experiment for Phase {
         within("width", spec.width, (2..=10_000).contains(&spec.width), "2 to 10000")?;
         within("epochs", spec.epochs, (1..=1_000_000).contains(&spec.epochs), "1 to 1000000")?;
         within("rate", spec.rate, spec.rate > 0.0 && spec.rate <= 100.0, "above 0, at most 100")?;
+        within("dropout", spec.dropout, (0.0..1.0).contains(&spec.dropout), "0 ≤ p < 1")?;
+        within("detail", spec.detail, (0.0..=100.0).contains(&spec.detail), "0 to 100")?;
         within("seeds", spec.seeds, (1..=10_000).contains(&spec.seeds), "1 to 10000")?;
         within(
             "chains",
@@ -156,6 +178,9 @@ impl Experiment for Phase {
             within(key, format!("{ends:?}"), good, "two numbers, those of the two ends, at most 100")?;
         }
         within("friction_left", spec.friction_left, (0.0..=100.0).contains(&spec.friction_left), "0 to 100")?;
+        if spec.published {
+            published::check(&spec)?;
+        }
         let data = whole(&spec)?;
         let checksum = format!("{:016x}", data.checksum());
         if let Some(wanted) = spec.data.data_checksum.as_ref().filter(|wanted| **wanted != checksum) {
@@ -177,9 +202,10 @@ impl Experiment for Phase {
 
     fn subject(spec: &PhaseSpec) -> String {
         format!(
-            "{} × slope, {} hidden layers of {}, {}",
+            "{} × slope, {} {}hidden layers of {}, {}",
             spec.noise.label(),
             spec.depth,
+            spec.model.words(),
             spec.width,
             spec.data.data.as_deref().unwrap_or("digits")
         )
@@ -187,14 +213,21 @@ impl Experiment for Phase {
 
     fn plan(spec: &PhaseSpec) -> Result<Vec<Job>, LabError> {
         let chain = (spec.chains > 0).then(|| Job::new("chain", At::Chain { chains: spec.chains }));
-        let cells = axes::visits(spec.slopes.len(), spec.noises.len());
-        let networks = (0..spec.seeds).flat_map(|seed| {
-            let job = move |&(row, column): &(usize, usize)| {
-                Job::new(format!("slope {row} noise {column} seed {seed}"), At::Network { row, column, seed })
-            };
-            cells.iter().map(job).collect::<Vec<_>>()
-        });
-        Ok(chain.into_iter().chain(networks).collect())
+        let wanted = if spec.detail > 0.0 {
+            refine::refine(whole_diagram(spec), spec.detail, &|_| None).0
+        } else {
+            all(spec)
+        };
+        Ok(chain.into_iter().chain(networks(spec, &wanted)).collect())
+    }
+
+    fn next(spec: &PhaseSpec, points: &[Point]) -> Result<Vec<Job>, LabError> {
+        if spec.detail == 0.0 {
+            return Ok(Vec::new());
+        }
+        let diagram = read(spec, points)?;
+        let (wanted, _) = refine::refine(whole_diagram(spec), spec.detail, &|at| diagram.known(at));
+        Ok(networks(spec, &wanted))
     }
 
     fn run(spec: &PhaseSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
@@ -212,18 +245,43 @@ impl Experiment for Phase {
     }
 
     fn report(spec: &PhaseSpec, points: &[Point]) -> Result<Report, LabError> {
-        let mut diagram = write::Diagram::empty(spec);
-        let jobs: HashMap<String, Job> =
-            Self::plan(spec)?.into_iter().map(|job| (job.id.clone(), job)).collect();
-        for point in points {
-            match jobs.get(&point.job).map(Job::read).transpose()? {
-                Some(At::Chain { .. }) => diagram.chain = Some(point.read::<ChainAnswer>()?.curves),
-                Some(At::Network { row, column, .. }) => diagram.cells[row][column].push(point.read()?),
-                None => {}
-            }
-        }
+        let diagram = read(spec, points)?;
         Ok(write::report(spec, &diagram))
     }
+}
+
+fn whole_diagram(spec: &PhaseSpec) -> refine::Block {
+    refine::Block::whole(spec.slopes.len(), spec.noises.len())
+}
+
+fn all(spec: &PhaseSpec) -> BTreeSet<refine::Place> {
+    axes::visits(spec.slopes.len(), spec.noises.len()).into_iter().collect()
+}
+
+/// The networks of some cells: all cells with the first seed, then with the next; corners of the diagram first.
+fn networks(spec: &PhaseSpec, wanted: &BTreeSet<refine::Place>) -> Vec<Job> {
+    let cells = axes::visits(spec.slopes.len(), spec.noises.len());
+    let job = |seed: u64, (row, column): refine::Place| {
+        Job::new(format!("slope {row} noise {column} seed {seed}"), At::Network { row, column, seed })
+    };
+    let of_seed = |seed| cells.iter().filter(|at| wanted.contains(at)).map(move |&at| job(seed, at));
+    (0..spec.seeds).flat_map(of_seed).collect()
+}
+
+/// What some jobs have found.
+fn read(spec: &PhaseSpec, points: &[Point]) -> Result<write::Diagram, LabError> {
+    let mut diagram = write::Diagram::empty(spec);
+    let chain = std::iter::once(("chain".to_string(), At::Chain { chains: spec.chains }));
+    let networks = networks(spec, &all(spec)).into_iter().map(|job| Ok((job.id.clone(), job.read::<At>()?)));
+    let jobs: HashMap<String, At> = chain.map(Ok).chain(networks).collect::<Result<_, LabError>>()?;
+    for point in points {
+        match jobs.get(&point.job) {
+            Some(At::Chain { .. }) => diagram.chain = Some(point.read::<ChainAnswer>()?.curves),
+            Some(&At::Network { row, column, .. }) => diagram.cells[row][column].push(point.read()?),
+            None => {}
+        }
+    }
+    Ok(diagram)
 }
 
 fn whole(spec: &PhaseSpec) -> Result<Dataset, LabError> {
@@ -232,8 +290,18 @@ fn whole(spec: &PhaseSpec) -> Result<Dataset, LabError> {
         Some(side) => data.resized(side)?,
         None => data,
     };
-    let width = data.width();
-    Ok(data.reshaped(&[width])?)
+    let shape = match (spec.model, data.shape.as_slice()) {
+        (Model::Mlp | Model::Residual, _) => vec![data.width()],
+        (Model::Cnn, &[height, width]) => vec![height, width, 1],
+        (Model::Cnn, &[height, width, channels]) => vec![height, width, channels],
+        // A row of n² numbers is a square image.
+        (Model::Cnn, &[flat]) if flat.isqrt().pow(2) == flat => vec![flat.isqrt(), flat.isqrt(), 1],
+        (Model::Cnn, shape) => {
+            let said = format!("mlp or residual: a sample of {shape:?} numbers is no image");
+            return within("model", "cnn", false, &said).map(|()| data);
+        }
+    };
+    Ok(data.reshaped(&shape)?)
 }
 
 /// Training and test set: a fixed random choice.

@@ -1,19 +1,13 @@
 //! One network of the diagram: built, trained, and its load curve read.
 
-use carnot_net::activation::Activation;
 use carnot_net::batch::Batch;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_net::hyper::LayerInit;
-use carnot_net::layers::Layer;
-use carnot_net::layers::activate::Activate;
-use carnot_net::layers::batch_norm::BatchNorm;
-use carnot_net::layers::dense::Dense;
-use carnot_net::layers::dropout::Dropout;
-use carnot_net::network::Network;
+use carnot_net::layers::Role;
 use carnot_net::plan::{Plan, Weights};
-use carnot_net::shape::Shape;
 use carnot_net::tape::{Mode, Tape, Watch};
 use carnot_probe::scatter::Tally;
+use carnot_sim::curvature::{Lanczos, sharpness};
 use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
 use carnot_sim::train::spec::TrainSpec;
@@ -22,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PhaseSpec;
 use super::axes::Noise;
+use super::stack::{Model, network, places};
 use crate::error::LabError;
 
 /// What one network says.
@@ -30,38 +25,18 @@ pub struct Answer {
     /// D_0 … D_L, ln(Tr S_W/Tr S_B) on the clean training set in evaluation mode: behind the input norm, then behind each hidden
     /// activation. `None` where it is not finite.
     pub curve: Vec<Option<f64>>,
+    /// The same with D_1 … D_L read before each activation; empty for a residual network.
+    pub before: Vec<Option<f64>>,
     /// Mean loss on the training set; `None` where it diverged.
     pub loss: Option<f64>,
     /// Accuracy on the training set.
     pub train: Option<f64>,
     /// Accuracy on the test set.
     pub test: Option<f64>,
-}
-
-/// Input norm, then so many hidden layers of linear map, norm, leaky ReLU and dropout, then the outputs.
-///
-/// # Errors
-/// When the slope is no number of a formula.
-pub fn network(
-    spec: &PhaseSpec,
-    input: usize,
-    classes: usize,
-    slope: f64,
-    dropout: f64,
-) -> Result<Network, LabError> {
-    let activation = Activation::parse(&format!("max(z, {slope} * z)"))?;
-    let norm = || spec.norm.then(|| Layer::BatchNorm(BatchNorm::usual()));
-    let mut layers: Vec<Layer> = norm().into_iter().collect();
-    for _ in 0..spec.depth {
-        layers.push(Layer::Dense(Dense::of_width(spec.width)));
-        layers.extend(norm());
-        layers.push(Layer::Activate(Activate { activation: activation.clone() }));
-        if dropout > 0.0 {
-            layers.push(Layer::Dropout(Dropout { probability: dropout }));
-        }
-    }
-    layers.push(Layer::Dense(Dense::of_width(classes)));
-    Ok(Network { input: Shape::features(input), layers: layers.into_iter().map(Into::into).collect() })
+    /// ‖W‖ of all weights together.
+    pub weights: Option<f64>,
+    /// Largest eigenvalue of the Hessian of the loss, on part of the training set; `None` where it was not asked for or diverged.
+    pub sharpness: Option<f64>,
 }
 
 /// Trains the network of one cell with one seed and reads it.
@@ -83,7 +58,7 @@ pub fn trained(
         _ => spec.batch,
     };
     let classes = train.targets.outputs().max(test.targets.outputs());
-    let plan = Plan::new(&network(spec, train.width(), classes, slope, of(Noise::Dropout, 0.0))?)?;
+    let plan = Plan::new(&network(spec, &train.shape, classes, slope, of(Noise::Dropout, spec.dropout))?)?;
     let init: Vec<LayerInit> = plan
         .all()
         .iter()
@@ -112,16 +87,43 @@ pub fn trained(
         },
     };
     progress(0, steps);
-    let look = |moment: Moment<f32>| curve(&plan, train, moment.parameters);
+    let part = train.subset(&(0..spec.sharpness.min(train.len())).collect::<Vec<_>>())?;
+    let look = |moment: Moment<f32>| {
+        let parameters: Vec<f64> = moment.parameters.iter().map(|&w| f64::from(w)).collect();
+        let bent = (spec.sharpness > 0)
+            .then(|| sharpness(&plan, &parameters, Loss::CrossEntropy, &part, Lanczos::default()))
+            .flatten();
+        (curves(&plan, spec.model, train, moment.parameters), norm(&plan, &parameters), bent)
+    };
     let seen = train_watched::<f32, _>(&training, 0..1, &[steps], &look)?.pop().expect("one member");
     progress(steps, steps);
-    let (history, mut curves) = seen;
+    let (history, mut looks) = seen;
+    let ([curve, before], weights, bent) = looks.pop().expect("it was looked at once");
     Ok(Answer {
-        curve: curves.pop().expect("it was looked at once"),
+        curve,
+        before,
         loss: history.train.loss,
         train: history.train.accuracy,
         test: history.test.and_then(|score| score.accuracy),
+        weights: weights.is_finite().then_some(weights),
+        sharpness: bent.map(|bent| bent.value),
     })
+}
+
+/// ‖W‖ of all weights of linear maps and convolutions.
+fn norm(plan: &Plan, parameters: &[f64]) -> f64 {
+    let mut squares = 0.0;
+    for site in plan.all() {
+        let mut start = site.offset;
+        for parameter in &site.parameters {
+            let own = &parameters[start..start + parameter.len()];
+            start += parameter.len();
+            if parameter.role == Role::Weight {
+                squares += own.iter().map(|w| w * w).sum::<f64>();
+            }
+        }
+    }
+    squares.sqrt()
 }
 
 /// Samples that pass at once.
@@ -132,33 +134,50 @@ struct Eye<'a> {
     /// By site: its tally.
     tallies: Vec<(usize, Tally)>,
     labels: &'a [u32],
+    /// Where samples are brought to mean 0 and variance 1: the row at hand.
+    normed: Option<Vec<f32>>,
 }
 
 impl Watch<f32> for Eye<'_> {
     fn forward(&mut self, index: usize, output: &Batch<f32>) {
-        if let Some((_, tally)) = self.tallies.iter_mut().find(|(site, _)| *site == index) {
-            let rows = output.data.chunks_exact(output.shape.len());
-            rows.zip(self.labels).for_each(|(row, &label)| tally.push(label as usize, row));
+        let Some((_, tally)) = self.tallies.iter_mut().find(|(site, _)| *site == index) else { return };
+        for (row, &label) in output.data.chunks_exact(output.shape.len()).zip(self.labels) {
+            match &mut self.normed {
+                Some(own) => {
+                    standardise(row, own);
+                    tally.push(label as usize, own);
+                }
+                None => tally.push(label as usize, row),
+            }
         }
     }
 
     fn backward(&mut self, _: usize, _: &Batch<f32>) {}
 }
 
-/// D of the input (behind its norm, where there is one) and behind every activation.
-fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
-    let Targets::Classes { labels, classes } = &data.targets else { return Vec::new() };
+/// Mean 0, variance 1; a constant row becomes zero.
+fn standardise(row: &[f32], out: &mut Vec<f32>) {
+    let n = row.len() as f64;
+    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+    let scale = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+    out.clear();
+    out.extend(row.iter().map(|&x| ((f64::from(x) - mean) * scale) as f32));
+}
+
+/// D of the start and behind every hidden layer; the same before every activation.
+fn curves(plan: &Plan, model: Model, data: &Dataset, parameters: &[f32]) -> [Vec<Option<f64>>; 2] {
+    let Targets::Classes { labels, classes } = &data.targets else { return [Vec::new(), Vec::new()] };
+    let places = places(plan, model);
     let mut tape = Tape::new(Mode::Evaluate);
     tape.record = false;
-    let has_norm = matches!(plan.sites[0].layer, Layer::BatchNorm(_));
-    let read = plan
-        .sites
-        .iter()
-        .enumerate()
-        .filter(|(at, site)| matches!(site.layer, Layer::Activate(_)) || (*at == 0 && has_norm));
-    let tallies = read.map(|(_, site)| (site.index, Tally::new(*classes, site.output.len()))).collect();
-    let mut eye = Eye { tallies, labels: &[] };
-    let mut raw = (!has_norm).then(|| Tally::new(*classes, data.width()));
+    let all = plan.all();
+    let read = places.start.iter().chain(&places.after).chain(&places.before);
+    let width =
+        |index: usize| all.iter().find(|site| site.index == index).expect("it is a site").output.len();
+    let tallies = read.map(|&index| (index, Tally::new(*classes, width(index)))).collect();
+    let mut eye = Eye { tallies, labels: &[], normed: places.is_normed.then(Vec::new) };
+    let mut raw = places.start.is_none().then(|| Tally::new(*classes, data.width()));
     for (inputs, labels) in data.inputs.chunks(AT_ONCE * data.width()).zip(labels.chunks(AT_ONCE)) {
         let mut input = tape.take(1, labels.len(), &plan.input);
         input.data.copy_from_slice(inputs);
@@ -176,5 +195,9 @@ fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
     let names: Vec<u32> = (0..*classes as u32).collect();
     let separation =
         |tally: &Tally| Some(tally.classes(&names).traces().ok()?.separation()).filter(|d| d.is_finite());
-    raw.iter().chain(eye.tallies.iter().map(|(_, tally)| tally)).map(separation).collect()
+    let found: Vec<Option<f64>> =
+        raw.iter().chain(eye.tallies.iter().map(|(_, tally)| tally)).map(separation).collect();
+    let (after, before) = found.split_at(1 + places.after.len());
+    let before = if before.is_empty() { Vec::new() } else { [&after[..1], before].concat() };
+    [after.to_vec(), before]
 }

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::compare::{Rank, rank};
 use super::network::Answer;
+use super::refine::{self, Block, Place, refine};
 use super::{Phase, PhaseSpec};
+use super::{predictors, published};
 use crate::experiments::Experiment;
 
 /// Everything known so far.
@@ -32,9 +34,31 @@ impl Diagram {
     }
 
     /// A number of each network of a cell, averaged over its seeds.
-    fn of(&self, (row, column): (usize, usize), number: &dyn Fn(&Answer) -> Option<f64>) -> Option<Estimate> {
+    pub fn of(
+        &self,
+        (row, column): (usize, usize),
+        number: &dyn Fn(&Answer) -> Option<f64>,
+    ) -> Option<Estimate> {
         let all: Vec<f64> = self.cells[row][column].iter().filter_map(number).collect();
         (!all.is_empty()).then(|| Moments::of(&all).estimate())
+    }
+
+    /// Mean over the seeds of a cell's curves, those that are whole.
+    pub fn mean_curve(&self, (row, column): (usize, usize)) -> Option<Vec<f64>> {
+        let curves: Vec<Vec<f64>> = self.cells[row][column].iter().filter_map(curve).collect();
+        let points = curves.first()?.len();
+        let mean = |at: usize| curves.iter().map(|curve| curve[at]).sum::<f64>() / curves.len() as f64;
+        Some((0..points).map(mean).collect())
+    }
+
+    /// Mean convexity of a cell.
+    pub fn convexity(&self, at: (usize, usize)) -> Option<Estimate> {
+        self.of(at, &of_curve(convexity))
+    }
+
+    /// Mean convexity of a cell that was trained: it does not exist where all its networks diverged.
+    pub fn known(&self, at: (usize, usize)) -> Option<Option<f64>> {
+        (!self.cells[at.0][at.1].is_empty()).then(|| self.convexity(at).map(|found| found.value))
     }
 
     fn chain_at(&self, spec: &PhaseSpec, (row, column): (usize, usize)) -> Option<&Vec<f64>> {
@@ -42,8 +66,15 @@ impl Diagram {
     }
 }
 
-fn curve(answer: &Answer) -> Option<Vec<f64>> {
+/// The load curve, where every point of it is a number.
+pub fn curve(answer: &Answer) -> Option<Vec<f64>> {
     answer.curve.iter().copied().collect()
+}
+
+/// The curve read before the activations.
+fn before(answer: &Answer) -> Option<Vec<f64>> {
+    let whole: Option<Vec<f64>> = answer.before.iter().copied().collect();
+    whole.filter(|curve| !curve.is_empty())
 }
 
 /// Convexity of a curve; `None` where its total load is no number to divide by.
@@ -54,6 +85,11 @@ fn convexity(curve: &[f64]) -> Option<f64> {
 /// Relative spread of the loads.
 fn spread(curve: &[f64]) -> Option<f64> {
     Some(shape(curve).ok()?.relative.ok()?.spread)
+}
+
+/// Correlation of D_l with l: −1 is a straight descent.
+fn straightness(curve: &[f64]) -> Option<f64> {
+    shape(curve).ok()?.correlation.ok()
 }
 
 fn of_curve(number: fn(&[f64]) -> Option<f64>) -> impl Fn(&Answer) -> Option<f64> {
@@ -79,11 +115,28 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     };
     let values =
         |of: &[Option<Estimate>]| -> Vec<Option<f64>> { of.iter().map(|e| e.map(|e| e.value)).collect() };
+    // Cells that were not trained are read between others; they count in the picture, and not in any correlation.
+    let (_, leaves) = refine(Block::whole(rows, columns), spec.detail, &|at| diagram.known(at));
+    let between = |found: &[Option<Estimate>]| -> Vec<Option<f64>> {
+        let known = |(row, column): Place| {
+            diagram.known((row, column))?;
+            Some(found[row * columns + column].map(|found| found.value))
+        };
+        let value = |at: Place| known(at).unwrap_or_else(|| refine::between(&leaves, at, &known));
+        places.iter().map(|&at| value(at)).collect()
+    };
     let with_chain = rank(&pairs(&values(&bent), &chained), spec.seed);
     let with_test = rank(&pairs(&values(&uneven), &values(&tested)), spec.seed);
     report.headline = Some(headline(&values(&bent)));
     report.summary = lines(with_chain, with_test, &values(&bent), &values(&tested));
-    if (diagram.networks() as u64) < all {
+    let trained = places.iter().filter(|&&at| diagram.known(at).is_some()).count();
+    let whole = places
+        .iter()
+        .all(|&at| diagram.cells[at.0][at.1].len() as u64 == spec.seeds || diagram.known(at).is_none());
+    if spec.detail > 0.0 && trained > 0 && whole {
+        let text = format!("{trained} of {} cells, the others are read between them", places.len());
+        report.summary.push(Line::new("trained", text));
+    } else if (diagram.networks() as u64) < all {
         report.summary.push(Line::new("so far", format!("{} of {all} networks", diagram.networks())));
     }
     let most =
@@ -105,16 +158,24 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
             ..Map::default()
         })
     };
-    report.sections.push(map("Networks", sign, &values(&bent), "convexity", limits));
+    report.sections.push(map("Networks", sign, &between(&bent), "convexity", limits));
     if diagram.chain.is_some() {
         let same =
             "The chain, in the same colours: friction in place of nonlinearity, shaking in place of noise.";
         report.sections.push(map("Chain of blocks and springs", same, &chained, "convexity", limits));
     }
     let caption = "Mean over the seeds.";
-    report.sections.push(map("Test accuracy", caption, &values(&tested), "test accuracy", None));
+    report.sections.push(map("Test accuracy", caption, &between(&tested), "test accuracy", None));
     report.sections.extend(corner_curves(spec, diagram).into_iter().map(Section::Chart));
     report.sections.push(Section::Table(corners(spec, diagram)));
+    let near = spec.published.then(|| published::nearness(spec, diagram)).flatten();
+    report.sections.extend(near.as_ref().map(|near| Section::Table(published::table(near))));
+    let goes = predictors::found(diagram);
+    if !goes.is_empty() {
+        report.sections.push(Section::Table(predictors::table(&goes, diagram.networks())));
+    }
+    report.extra.insert("against_published".into(), json!(near));
+    report.extra.insert("goes_with_test_accuracy".into(), json!(goes));
     report.extra.insert("noise".into(), json!(spec.noise));
     report.extra.insert("noises".into(), json!(spec.noises));
     report.extra.insert("slopes".into(), json!(spec.slopes));
@@ -234,18 +295,22 @@ fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
             number(diagram.of(at, &of_curve(convexity))),
             chain.map_or(Cell::missing(), |value| Cell::significant(value, 3)),
             number(diagram.of(at, &of_curve(spread))),
+            number(diagram.of(at, &of_curve(straightness))),
+            number(diagram.of(at, &|answer| straightness(&before(answer)?))),
             number(diagram.of(at, &|answer| answer.train)),
             number(diagram.of(at, &|answer| answer.test)),
         ])
     };
     Table {
         title: "Corners".into(),
-        caption: "Convexity: below 0 deep layers do the work. Spread: standard deviation of the loads over their mean.".into(),
+        caption: "Convexity: below 0 deep layers do the work. Spread: standard deviation of the loads over their mean. r: correlation of D with depth, −1 is straight; before: read before the activations.".into(),
         columns: vec![
             Heading::words("corner"),
             Heading::number("convexity"),
             Heading::number("chain"),
             Heading::number("spread"),
+            Heading::number("r"),
+            Heading::number("r before"),
             Heading::number("train"),
             Heading::number("test"),
         ],
