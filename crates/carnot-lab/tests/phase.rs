@@ -125,7 +125,7 @@ fn with(more: Value) -> Box<dyn Question> {
 fn convolutions_and_residual_networks_have_load_curves_too() {
     for (model, has_before) in [("mlp", true), ("cnn", true), ("residual", false)] {
         let question = with(
-            json!({ "model": model, "noises": [0.1], "slopes": [0.2], "width": 8, "seeds": 1, "chains": 0, "epochs": 10, "rate": 0.01 }),
+            json!({ "model": model, "noises": [0.1], "slopes": [0.2], "width": 8, "seeds": 1, "chains": 0, "epochs": 60, "rate": 0.01 }),
         );
         let answer = &answered(&*question)[0].value;
         let curve = |key: &str| -> Vec<f64> { serde_json::from_value(answer[key].clone()).unwrap() };
@@ -134,7 +134,7 @@ fn convolutions_and_residual_networks_have_load_curves_too() {
         assert_eq!(before.len(), if has_before { 5 } else { 0 }, "{model}");
         assert!(!has_before || (before[0] == after[0] && before[1..] != after[1..]), "{model}");
         assert!(after[4] < after[0], "{model} separates: {after:?}");
-        assert!(answer["train"].as_f64().unwrap() > 0.5, "{model}: {answer}");
+        assert!(answer["train"].as_f64().unwrap() > 0.9, "{model}: {answer}");
         assert!(
             answer["sharpness"].as_f64().unwrap() > 0.0 && answer["weights"].as_f64().unwrap() > 0.0,
             "{model}"
@@ -185,13 +185,13 @@ fn a_diagram_is_trained_where_it_changes() {
 /// Against the figure of the paper: only cells that it has, and only kinds of noise that it shows.
 #[test]
 fn the_published_diagram_is_compared_where_it_has_the_same_cells() {
-    let more = json!({ "published": true, "depth": 7, "noises": [0.0, 0.12, 0.28], "slopes": [0.0, 1.0], "epochs": 20, "width": 50, "train": 800, "seeds": 1 });
+    let more = json!({ "published": true, "depth": 7, "noises": [0.0, 0.12, 0.28], "slopes": [0.0, 1.0], "epochs": 100, "width": 100, "train": 400, "seeds": 1 });
     let question = with(more);
     let report = question.report(&answered(&*question)).unwrap();
     let near = &report.extra["against_published"];
     assert_eq!(near["cells"], 6);
-    // Other data, half the width and a fifth of the steps: alike all the same.
-    assert!(near["convexity"].as_f64().unwrap() > 0.8, "{near}");
+    // Other data, and a sixth of them: alike all the same.
+    assert!(near["convexity"].as_f64().unwrap() > 0.97, "{near}");
     for (settings, word) in [
         (json!({ "published": true, "noise": "temperature" }), "for this noise"),
         (json!({ "published": true, "depth": 4 }), "for this depth"),

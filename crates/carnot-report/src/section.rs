@@ -215,7 +215,8 @@ pub struct Map {
     /// What the values mean, when they are outcomes rather than a scale.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,
-    /// Ends of the colour scale, so that two maps can share one; without them those of the values.
+    /// Ends of the colour scale, so that two maps can share one; without them those of the values. From −a to a the colours run
+    /// from zero to both sides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<(f64, f64)>,
     /// What the values are, when they are a scale: `test error`.
@@ -240,6 +241,12 @@ pub struct Outcome {
 }
 
 impl Map {
+    /// Do the colours run from zero to both sides?
+    #[must_use]
+    pub fn has_sides(&self) -> bool {
+        self.limits.is_some_and(|(low, high)| low < 0.0 && low == -high)
+    }
+
     /// Ends of the colour scale: those given, or the lowest and highest known value; lowest > highest when nothing is known.
     pub fn range(&self) -> (f64, f64) {
         if let Some(limits) = self.limits {

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn sharpness_is_the_largest_eigenvalue_of_the_whole_hessian_within_its_error() {
-        let text = "input = [4]\nlayers = [{ batch_norm = 0.1 }, { dense = 5 }, { batch_norm = 0.1 }, { activation = \"tanh\" }, { dropout = 0.5 }, { dense = 3 }]";
+        let text = "input = [4]\nlayers = [{ batch_norm = 0.1 }, { dense = 5 }, { batch_norm = 0.1 }, { act = \"tanh\" }, { dropout = 0.5 }, { dense = 3 }]";
         let (plan, parameters) = started(text);
         let data = data(30, 4);
         let n = plan.parameters;

@@ -24,10 +24,12 @@ pub fn figure(chart: &Chart) -> String {
 /// A map as a figure.
 pub fn map(map: &Map) -> String {
     format!(
-        "<figure class=\"map\">\n{}{}<figcaption>{}</figcaption>\n</figure>\n",
+        "<figure class=\"map\">\n<h3>{}</h3>\n{}{}<figcaption>{}</figcaption>\n{}</figure>\n",
+        words::linked(&map.title),
         map_legend(map),
         svg::map(map),
         words::linked(&map.caption),
+        behind_map(map),
     )
 }
 
@@ -90,6 +92,27 @@ fn behind(chart: &Chart) -> String {
     )
 }
 
+/// The numbers of a map, top row first as it is drawn.
+fn behind_map(map: &Map) -> String {
+    let heading = |&value: &f64| format!("<th scope=\"col\">{}</th>", number::position(value));
+    let headings: String = map.x_values.iter().map(heading).collect();
+    let word = |value: f64| match map.outcomes.iter().find(|outcome| outcome.value == value) {
+        Some(outcome) => text(&outcome.word),
+        None => number::significant(value, 3),
+    };
+    let row = |(place, cells): (&f64, &Vec<Option<f64>>)| {
+        let cell = |value: &Option<f64>| format!("<td>{}</td>", value.map_or_else(String::new, word));
+        let cells: String = cells.iter().map(cell).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", number::position(*place))
+    };
+    let rows: String = map.y_values.iter().zip(&map.cells).rev().map(row).collect();
+    format!(
+        "<details><summary>numbers</summary><div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">{}</th>{headings}</tr></thead>\n\
+         <tbody>\n{rows}</tbody></table></div></details>\n",
+        text(&map.x.label)
+    )
+}
+
 fn reading(series: &Series, place: f64) -> String {
     let Some(at) = series.x.iter().position(|&x| x == Some(place)) else { return String::new() };
     let get = |list: &[Option<f64>]| list.get(at).copied().flatten();
@@ -122,7 +145,8 @@ fn map_legend(map: &Map) -> String {
         if low > high {
             String::new()
         } else {
-            format!("<li>{}</li>{}{}", text(&map.scale), end(low), end(high))
+            let middle = if map.has_sides() { end(0.0) } else { String::new() };
+            format!("<li>{}</li>{}{middle}{}", text(&map.scale), end(low), end(high))
         }
     } else {
         map.outcomes

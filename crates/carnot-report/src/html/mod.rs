@@ -93,6 +93,7 @@ fn pictures(report: &Report) -> String {
         .iter()
         .filter_map(|section| match section {
             Section::Chart(chart) => Some(figure::figure(chart)),
+            Section::Map(map) => Some(figure::map(map)),
             _ => None,
         })
         .collect();
@@ -126,7 +127,6 @@ fn is_other(section: &Section, has_profiles: bool) -> bool {
             table.show != Show::Terminal && !replaced
         }
         Section::Bars(bars) => bars.table.show != Show::Terminal,
-        Section::Map(_) => true,
-        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => false,
+        Section::Chart(_) | Section::Map(_) | Section::Sparklines(_) | Section::StressMap(_) => false,
     }
 }

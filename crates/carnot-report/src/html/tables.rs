@@ -1,7 +1,7 @@
-//! Tables, bars, prose and maps of the report, and what would be better.
+//! Tables, bars and prose of the report, and what would be better.
 
 use super::escape::text;
-use super::{copy_button, figure, is_other, section, words};
+use super::{copy_button, is_other, section, words};
 use crate::report::Report;
 use crate::section::{Align, Bars, Heading, Role, Section, Table};
 use crate::terminal;
@@ -50,8 +50,7 @@ fn title(section: &Section) -> Option<&str> {
         Section::Text(prose) => &prose.title,
         Section::Table(table) => &table.title,
         Section::Bars(bars) => &bars.table.title,
-        Section::Map(map) => &map.title,
-        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => return None,
+        Section::Chart(_) | Section::Map(_) | Section::Sparklines(_) | Section::StressMap(_) => return None,
     };
     (!title.is_empty()).then_some(title)
 }
@@ -65,8 +64,7 @@ fn block(section: &Section, is_titled: bool, report: &Report) -> String {
         }
         Section::Table(table) => self::table(table, None, report),
         Section::Bars(Bars { table, lengths }) => self::table(table, Some(lengths), report),
-        Section::Map(map) => figure::map(map),
-        Section::Chart(_) | Section::Sparklines(_) | Section::StressMap(_) => String::new(),
+        Section::Chart(_) | Section::Map(_) | Section::Sparklines(_) | Section::StressMap(_) => String::new(),
     };
     format!("<div class=\"block\">{heading}{body}</div>\n")
 }

@@ -22,7 +22,11 @@ const TEXT: &str = "#5B6470";
 const GRID: &str = "#E4E7EB";
 const AXIS: &str = "#B9C0C9";
 /// Shades of a map with a scale, low to high.
-const SHADES: [&str; 5] = ["#DCE8F5", "#B3CFEA", "#7FAEDB", "#4685C4", "#1F5FA9"];
+const SHADES: [&str; 9] =
+    ["#E3EDF7", "#CBDDF0", "#B0CCE8", "#92B8DE", "#73A3D3", "#548DC6", "#3A78B8", "#2868B0", "#1F5FA9"];
+/// Of values below and above zero: the middle one is zero.
+const SIDES: [&str; 9] =
+    ["#A8480F", "#C9702F", "#E09A63", "#F0C7A3", "#ECEEF1", "#B5D0EB", "#7FAEDB", "#4A88C6", "#1D5CA5"];
 /// Smallest side of a cell that has room for its sign, in CSS pixels.
 const SIGN: f64 = 9.0;
 /// Font size in CSS pixels; plotters divides by 1.24.
@@ -145,7 +149,10 @@ fn plane<'a>(root: &Canvas<'a>, x: &Scale, y: &Scale) -> Plane<'a> {
 pub fn cell_colour(map: &Map, value: f64, low: f64, high: f64) -> &'static str {
     match map.outcomes.iter().find(|outcome| outcome.value == value) {
         Some(outcome) => tone_colour(outcome.tone),
-        None if high > low => SHADES[((value - low) / (high - low) * 5.0).clamp(0.0, 4.0) as usize],
+        None if high > low => {
+            let shades = if map.has_sides() { &SIDES } else { &SHADES };
+            shades[((value - low) / (high - low) * 9.0).clamp(0.0, 8.0) as usize]
+        }
         None => SHADES[0],
     }
 }
