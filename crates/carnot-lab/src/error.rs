@@ -50,6 +50,14 @@ pub enum LabError {
         /// The model.
         path: PathBuf,
     },
+    /// A load curve is asked of what does not run.
+    #[error("{given} is {what}: a load curve is read from a model that runs on labelled inputs")]
+    NothingRuns {
+        /// As typed.
+        given: String,
+        /// What it is: `a description of a network`, `weights alone`.
+        what: &'static str,
+    },
     /// A word that is no command.
     #[error("there is no command `{word}`")]
     UnknownVerb {

@@ -233,10 +233,14 @@ pub fn agreement(samples: &[f64], predicted: f64) -> Agreement {
 #[must_use]
 pub fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
     let n = pairs.len() as f64;
-    let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0 / n, b + pair.1 / n));
+    let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0, b + pair.1));
+    let (a, b) = (a / n, b / n);
     let sum = |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|pair| of(pair.0 - a, pair.1 - b)).sum::<f64>();
-    let size = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
-    (size > 0.0).then(|| (sum(&|x, y| x * y) / size).clamp(-1.0, 1.0))
+    let (x, y) = (sum(&|x, _| x * x), sum(&|_, y| y * y));
+    // What rounding of the mean leaves of equal numbers is no spread.
+    let has_spread = |square: f64, mean: f64| square > n * (1e-14 * mean).powi(2);
+    let is_known = has_spread(x, a) && has_spread(y, b) && (x * y).is_finite();
+    is_known.then(|| (sum(&|x, y| x * y) / (x.sqrt() * y.sqrt())).clamp(-1.0, 1.0))
 }
 
 /// Spearman's rank correlation of some pairs, ties at their mean rank. Range: −1 to 1; `None` when one side is constant.
@@ -278,6 +282,46 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::random::Stream;
+
+    #[test]
+    fn correlations_are_those_of_the_definition() {
+        let line: Vec<(f64, f64)> = (0..9).map(|x| (f64::from(x), 3.0 - 0.1 * f64::from(x))).collect();
+        assert!((pearson(&line).unwrap() + 1.0).abs() < 1e-14);
+        // Anscombe's first set, 1973: 0.81642 to five digits.
+        let x = [10.0, 8.0, 13.0, 9.0, 11.0, 14.0, 6.0, 4.0, 12.0, 7.0, 5.0];
+        let y = [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68];
+        let set: Vec<(f64, f64)> = x.into_iter().zip(y).collect();
+        assert!((pearson(&set).unwrap() - 0.81642).abs() < 5e-6);
+        for constant in [0.0, 1.0, 0.1, -1e9] {
+            let pairs: Vec<(f64, f64)> = (0..9).map(|x| (f64::from(x), constant)).collect();
+            assert_eq!(pearson(&pairs), None, "{constant}");
+        }
+        assert_eq!(pearson(&[]), None);
+    }
+
+    /// Of three numbers with that correlation matrix, the residuals of the regressions on the third.
+    #[test]
+    fn a_partial_correlation_is_that_of_what_the_third_does_not_tell() {
+        let mut stream = Stream::new(4, "three numbers", &[]);
+        let triples: Vec<[f64; 3]> = (0..5000)
+            .map(|_| {
+                let (z, a, b): (f64, f64, f64) = (stream.normal(), stream.normal(), stream.normal());
+                [z + a, 0.5 * z + a + b, z]
+            })
+            .collect();
+        let of =
+            |i: usize, j: usize| pearson(&triples.iter().map(|t| (t[i], t[j])).collect::<Vec<_>>()).unwrap();
+        let slope = |i: usize| {
+            let (up, down) = triples.iter().fold((0.0, 0.0), |(u, d), t| (u + t[i] * t[2], d + t[2] * t[2]));
+            up / down
+        };
+        let (s, t) = (slope(0), slope(1));
+        let left: Vec<(f64, f64)> = triples.iter().map(|x| (x[0] - s * x[2], x[1] - t * x[2])).collect();
+        let found = partial_correlation(of(0, 1), of(0, 2), of(1, 2)).unwrap();
+        assert!((found - pearson(&left).unwrap()).abs() < 1e-3, "{found}");
+        assert!((found - 0.5f64.sqrt()).abs() < 4.0 * 0.5 / 5000f64.sqrt(), "{found}");
+        assert_eq!(partial_correlation(0.5, 1.0, 0.5), None);
+    }
 
     fn direct(values: &[f64]) -> [f64; 4] {
         let n = values.len() as f64;

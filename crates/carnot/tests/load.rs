@@ -103,7 +103,10 @@ fn what_is_no_measured_model_is_one_error() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("notes.txt", "hello\n");
     write("damaged.carnot", &format!("{}\n{}x\n{}\n", lines[0], lines[1], lines[2]));
-    let rows: [(&[&str], &str); 5] = [
+    let rows: [(&[&str], &str); 8] = [
+        (&["load", "784-100x7-10"], "load/nothing-runs"),
+        (&["load", "network.toml"], "load/nothing-runs"),
+        (&["load", "model.safetensors"], "load/nothing-runs"),
         (&["load", "gone.carnot"], "recording/file"),
         (&["load", "notes.txt"], "recording/unknown"),
         (&["load", "damaged.carnot"], "recording/damaged"),

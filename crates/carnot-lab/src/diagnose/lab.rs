@@ -14,6 +14,13 @@ impl Explain for LabError {
         match self {
             LabError::Recording(error) => error.explain(),
             LabError::Chain(error) => error.explain(),
+            LabError::NothingRuns { .. } => told(
+                "load/nothing-runs",
+                problem,
+                "the separation of classes behind a layer depends on what passes through it",
+                "carnot load MODEL.onnx --batch FILE, carnot.load(model, (x, y)) in Python, or carnot phase   trains networks and shows \
+                 their curves",
+            ),
             LabError::UnknownVerb { nearest, .. } => told(
                 "command/unknown",
                 problem,

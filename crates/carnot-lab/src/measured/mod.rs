@@ -73,7 +73,24 @@ pub fn ask(
     reference: Option<&Path>,
     command: &str,
 ) -> Result<Report, LabError> {
+    if question == Question::Load {
+        runs(path)?;
+    }
     let run = recording::read(path)?;
     let reference = reference.map(recording::read).transpose()?;
     Ok(question.report(&run, reference.as_ref(), command))
+}
+
+/// Refuses what is known not to run: a network in shorthand, files of weights.
+fn runs(path: &Path) -> Result<(), LabError> {
+    let given = path.display().to_string();
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let what = match ending.as_str() {
+        _ if !path.exists() && carnot_net::shorthand::looks_like(&given) => "a description of a network",
+        "toml" => "a description of a network",
+        _ if path.is_dir() => "weights alone",
+        "safetensors" | "gguf" | "pt" | "pth" | "bin" | "npz" => "weights alone",
+        _ => return Ok(()),
+    };
+    Err(LabError::NothingRuns { given, what })
 }

@@ -3,6 +3,7 @@
 mod axes;
 mod compare;
 mod network;
+mod observables;
 mod predictors;
 mod published;
 mod refine;
@@ -12,6 +13,7 @@ mod write;
 use std::collections::{BTreeSet, HashMap};
 
 use carnot_math::random::Stream;
+use carnot_net::activation::Activation;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_report::report::Report;
 use carnot_theory::spring_block::chain::{Friction, Parameters};
@@ -24,6 +26,7 @@ use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
 use crate::settings::{DataSettings, within};
 use axes::Noise;
+use observables::Show;
 use stack::Model;
 
 /// Which layers do the work, over noise and nonlinearity: trained networks beside the chain of blocks and springs.
@@ -46,8 +49,12 @@ pub struct PhaseSpec {
     pub noise: Noise,
     /// Values of the noise. Default: those of the published diagram of its kind.
     pub noises: Vec<f64>,
-    /// Slopes of the leaky ReLU below zero: 0 is the ReLU, 1 is linear.
+    /// Activation, as a formula in z with the parameter a, which runs along the vertical axis.
+    pub family: String,
+    /// Values of the parameter; of the leaky ReLU its slopes below zero: 0 is the ReLU, 1 is linear.
     pub slopes: Vec<f64>,
+    /// What the picture shows.
+    pub show: Show,
     /// What the hidden layers are.
     pub model: Model,
     /// Hidden layers.
@@ -92,6 +99,8 @@ impl Default for PhaseSpec {
             train: 1280,
             noise: Noise::default(),
             noises: Vec::new(),
+            family: LEAKY.into(),
+            show: Show::default(),
             slopes: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
             model: Model::default(),
             depth: 7,
@@ -111,6 +120,29 @@ impl Default for PhaseSpec {
             friction_left: 0.05,
             shake: vec![0.002, 0.15],
         }
+    }
+}
+
+/// The leaky ReLU, whose parameter is the slope below zero.
+const LEAKY: &str = "max(z, a * z)";
+
+impl PhaseSpec {
+    /// The activation with that parameter.
+    fn activation(&self, parameter: f64) -> Result<Activation, LabError> {
+        Ok(Activation::parse(&stack::with_parameter(&self.family, parameter))?)
+    }
+
+    /// What runs along the vertical axis, in a word.
+    fn slope_word(&self) -> &'static str {
+        if self.family == LEAKY { "slope" } else { "a" }
+    }
+
+    /// The same for the axis.
+    fn slope_words(&self) -> String {
+        if self.family == LEAKY {
+            return "slope below zero (0: ReLU, 1: linear)".into();
+        }
+        format!("a in {}", self.family)
     }
 }
 
@@ -148,13 +180,18 @@ impl Experiment for Phase {
         }
         spec.noises.sort_by(f64::total_cmp);
         spec.slopes.sort_by(f64::total_cmp);
+        spec.noises.dedup();
+        spec.slopes.dedup();
         for &value in &spec.noises {
             if let Some(range) = spec.noise.refuses(value) {
                 within("noises", value, false, range)?;
             }
         }
         for &slope in &spec.slopes {
-            within("slopes", slope, (0.0..=1.0).contains(&slope), "0 to 1")?;
+            let (least, range) =
+                if spec.family == LEAKY { (0.0..=1.0, "0 to 1") } else { (-1e3..=1e3, "-1000 to 1000") };
+            within("slopes", slope, least.contains(&slope), range)?;
+            spec.activation(slope)?;
         }
         let sides = [("noises", spec.noises.len()), ("slopes", spec.slopes.len())];
         for (key, count) in sides {
@@ -202,8 +239,9 @@ impl Experiment for Phase {
 
     fn subject(spec: &PhaseSpec) -> String {
         format!(
-            "{} × slope, {} {}hidden layers of {}, {}",
+            "{} × {}, {} {}hidden layers of {}, {}",
             spec.noise.label(),
+            spec.slope_word(),
             spec.depth,
             spec.model.words(),
             spec.width,
@@ -226,7 +264,8 @@ impl Experiment for Phase {
             return Ok(Vec::new());
         }
         let diagram = read(spec, points)?;
-        let (wanted, _) = refine::refine(whole_diagram(spec), spec.detail, &|at| diagram.known(at));
+        let (wanted, _) =
+            refine::refine(whole_diagram(spec), spec.detail, &|at| diagram.known(spec.show, at));
         Ok(networks(spec, &wanted))
     }
 
@@ -312,12 +351,22 @@ fn split(spec: &PhaseSpec) -> Result<(Dataset, Dataset), LabError> {
     Ok((data.subset(train)?, data.subset(test)?))
 }
 
+/// How far a parameter lies between most and least nonlinear: the slope itself, or its place between the ends of another family.
+fn share(spec: &PhaseSpec, slope: f64) -> f64 {
+    let (first, last) = (spec.slopes[0], spec.slopes[spec.slopes.len() - 1]);
+    match spec.family == LEAKY {
+        true => slope,
+        false if last > first => (slope - first) / (last - first),
+        false => 0.0,
+    }
+}
+
 /// The same diagram of the chain: friction falls with the slope, shaking grows with the noise.
 fn chain(spec: &PhaseSpec) -> Result<ChainAnswer, LabError> {
     let frictions: Vec<f64> = spec
         .slopes
         .iter()
-        .map(|slope| spec.friction[1] + (spec.friction[0] - spec.friction[1]) * slope)
+        .map(|slope| spec.friction[1] + (spec.friction[0] - spec.friction[1]) * share(spec, *slope))
         .collect();
     let mut noises = axes::between(spec.shake[0], spec.shake[1], spec.noises.len(), true);
     if !spec.noise.grows() {

@@ -1,34 +1,27 @@
 //! What goes with test accuracy: uneven loads, and what people look at otherwise.
 
-use carnot_math::curve::shape;
 use carnot_math::stats::{Estimate, Moments, partial_correlation, spearman};
 use carnot_report::section::{Cell, Heading, Row, Table};
 use serde::Serialize;
 
 use super::network::Answer;
-use super::write::{Diagram, curve};
+use super::observables::Show;
+use super::write::Diagram;
 
-/// A number of a trained network that may tell how well it does on new data.
-struct Predictor {
-    name: &'static str,
-    /// The number; `None` where it does not exist.
-    of: fn(&Answer) -> Option<f64>,
+/// What may tell how well a network does on new data; the plainest first.
+const PREDICTORS: &[Show] =
+    &[Show::Loss, Show::Spread, Show::Convexity, Show::TotalLoad, Show::Weights, Show::Sharpness];
+
+/// The number of a predictor, and what it is called.
+fn number(show: Show) -> (&'static str, fn(&Answer) -> Option<f64>) {
+    match show {
+        // To either side is uneven.
+        Show::Convexity => {
+            ("bend of the loads |convexity|", |answer| (Show::Convexity.row().of)(answer).map(f64::abs))
+        }
+        _ => (show.row().label, show.row().of),
+    }
 }
-
-const PREDICTORS: &[Predictor] = &[
-    Predictor { name: "training loss", of: |answer| answer.loss },
-    Predictor {
-        name: "uneven loads v/|d̄|",
-        of: |answer| Some(shape(&curve(answer)?).ok()?.relative.ok()?.spread),
-    },
-    Predictor {
-        name: "bend of the loads |convexity|",
-        of: |answer| Some(shape(&curve(answer)?).ok()?.relative.ok()?.convexity.abs()),
-    },
-    Predictor { name: "total load", of: |answer| Some(shape(&curve(answer)?).ok()?.total) },
-    Predictor { name: "norm of the weights", of: |answer| answer.weights },
-    Predictor { name: "sharpness", of: |answer| answer.sharpness },
-];
 
 /// Rank correlations of one predictor with test accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,8 +56,9 @@ pub fn found(diagram: &Diagram) -> Vec<Found> {
     };
     let rank = |seed: usize, x: fn(&Answer) -> Option<f64>, y: fn(&Answer) -> Option<f64>, fits: bool| {
         let fitted = |answer: &&Answer| !fits || answer.train.is_some_and(|share| share > FITS);
-        let known =
-            |answer: &&Answer| PREDICTORS.iter().all(|p| p.name == "sharpness" || (p.of)(answer).is_some());
+        let known = |answer: &&Answer| {
+            PREDICTORS.iter().all(|&show| show == Show::Sharpness || number(show).1(answer).is_some())
+        };
         let pairs: Vec<(f64, f64)> = networks(seed)
             .filter(known)
             .filter(fitted)
@@ -74,9 +68,9 @@ pub fn found(diagram: &Diagram) -> Vec<Found> {
     };
     let test: fn(&Answer) -> Option<f64> = |answer| answer.test;
     let loss: fn(&Answer) -> Option<f64> = |answer| answer.loss;
-    let row = |predictor: &Predictor| {
-        let own = predictor.of;
-        let is_loss = predictor.name == PREDICTORS[0].name;
+    let row = |&show: &Show| {
+        let (name, own) = number(show);
+        let is_loss = show == Show::Loss;
         let given = |seed| {
             partial_correlation(
                 rank(seed, own, test, false)?,
@@ -86,7 +80,7 @@ pub fn found(diagram: &Diagram) -> Vec<Found> {
         };
         let more = |seed| Some(rank(seed, own, test, false)?.abs() - rank(seed, loss, test, false)?.abs());
         Found {
-            name: predictor.name,
+            name,
             all: over(&|seed| rank(seed, own, test, false)),
             given_loss: if is_loss { None } else { over(&given) },
             more_than_loss: if is_loss { None } else { over(&more) },

@@ -1,6 +1,5 @@
 //! The networks of a diagram: what they are made of, and where they are read.
 
-use carnot_net::activation::Activation;
 use carnot_net::layers::Layer;
 use carnot_net::layers::activate::Activate;
 use carnot_net::layers::batch_norm::BatchNorm;
@@ -42,6 +41,23 @@ impl Model {
     }
 }
 
+/// A formula with a number in the place of every `a` that stands alone.
+pub fn with_parameter(family: &str, parameter: f64) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut before = ' ';
+    let mut rest = family.chars().peekable();
+    while let Some(c) = rest.next() {
+        let stands_alone = c == 'a' && !is_word(before) && !rest.peek().is_some_and(|&next| is_word(next));
+        match stands_alone {
+            true => out += &format!("({parameter})"),
+            false => out.push(c),
+        }
+        before = c;
+    }
+    out
+}
+
 /// The network of a cell.
 ///
 /// * `input`: `[features]`, or `[height, width, channels]` for a CNN
@@ -55,7 +71,7 @@ pub fn network(
     slope: f64,
     dropout: f64,
 ) -> Result<Network, LabError> {
-    let activation = Activation::parse(&format!("max(z, {slope} * z)"))?;
+    let activation = spec.activation(slope)?;
     let norm = || spec.norm.then(|| Layer::BatchNorm(BatchNorm::usual()));
     let map = || match spec.model {
         Model::Cnn => Layer::Conv(Conv::of_width(spec.width)),
@@ -125,5 +141,17 @@ pub fn places(plan: &Plan, model: Model) -> Places {
         after: bends.iter().map(|&at| sites[at].index).collect(),
         before: bends.iter().map(|&at| sites[at - 1].index).collect(),
         is_normed: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameter_is_replaced_where_it_stands_alone() {
+        assert_eq!(with_parameter("max(z, a * z)", 0.2), "max(z, (0.2) * z)");
+        assert_eq!(with_parameter("tanh(a*z) + a", -1.0), "tanh((-1)*z) + (-1)");
+        assert_eq!(with_parameter("max(z, z)", 2.0), "max(z, z)");
     }
 }

@@ -1,6 +1,5 @@
 //! The diagram → report.
 
-use carnot_math::curve::shape;
 use carnot_math::stats::{Estimate, Moments};
 use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::{percent, significant};
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use super::compare::{Rank, rank};
 use super::network::Answer;
+use super::observables::{Show, before, convexity, curve, spread, straightness};
 use super::refine::{self, Block, Place, refine};
 use super::{Phase, PhaseSpec};
 use super::{predictors, published};
@@ -56,40 +56,14 @@ impl Diagram {
         self.of(at, &of_curve(convexity))
     }
 
-    /// Mean convexity of a cell that was trained: it does not exist where all its networks diverged.
-    pub fn known(&self, at: (usize, usize)) -> Option<Option<f64>> {
-        (!self.cells[at.0][at.1].is_empty()).then(|| self.convexity(at).map(|found| found.value))
+    /// What is shown of a cell that was trained: it does not exist where all its networks diverged.
+    pub fn known(&self, show: Show, at: (usize, usize)) -> Option<Option<f64>> {
+        (!self.cells[at.0][at.1].is_empty()).then(|| self.of(at, &show.row().of).map(|found| found.value))
     }
 
     fn chain_at(&self, spec: &PhaseSpec, (row, column): (usize, usize)) -> Option<&Vec<f64>> {
         self.chain.as_ref()?.get(row * spec.noises.len() + column)
     }
-}
-
-/// The load curve, where every point of it is a number.
-pub fn curve(answer: &Answer) -> Option<Vec<f64>> {
-    answer.curve.iter().copied().collect()
-}
-
-/// The curve read before the activations.
-fn before(answer: &Answer) -> Option<Vec<f64>> {
-    let whole: Option<Vec<f64>> = answer.before.iter().copied().collect();
-    whole.filter(|curve| !curve.is_empty())
-}
-
-/// Convexity of a curve; `None` where its total load is no number to divide by.
-fn convexity(curve: &[f64]) -> Option<f64> {
-    Some(shape(curve).ok()?.relative.ok()?.convexity)
-}
-
-/// Relative spread of the loads.
-fn spread(curve: &[f64]) -> Option<f64> {
-    Some(shape(curve).ok()?.relative.ok()?.spread)
-}
-
-/// Correlation of D_l with l: −1 is a straight descent.
-fn straightness(curve: &[f64]) -> Option<f64> {
-    shape(curve).ok()?.correlation.ok()
 }
 
 fn of_curve(number: fn(&[f64]) -> Option<f64>) -> impl Fn(&Answer) -> Option<f64> {
@@ -116,10 +90,10 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     let values =
         |of: &[Option<Estimate>]| -> Vec<Option<f64>> { of.iter().map(|e| e.map(|e| e.value)).collect() };
     // Cells that were not trained are read between others; they count in the picture, and not in any correlation.
-    let (_, leaves) = refine(Block::whole(rows, columns), spec.detail, &|at| diagram.known(at));
+    let (_, leaves) = refine(Block::whole(rows, columns), spec.detail, &|at| diagram.known(spec.show, at));
     let between = |found: &[Option<Estimate>]| -> Vec<Option<f64>> {
         let known = |(row, column): Place| {
-            diagram.known((row, column))?;
+            diagram.known(spec.show, (row, column))?;
             Some(found[row * columns + column].map(|found| found.value))
         };
         let value = |at: Place| known(at).unwrap_or_else(|| refine::between(&leaves, at, &known));
@@ -129,27 +103,28 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     let with_test = rank(&pairs(&values(&uneven), &values(&tested)), spec.seed);
     report.headline = Some(headline(&values(&bent)));
     report.summary = lines(with_chain, with_test, &values(&bent), &values(&tested));
-    let trained = places.iter().filter(|&&at| diagram.known(at).is_some()).count();
-    let whole = places
-        .iter()
-        .all(|&at| diagram.cells[at.0][at.1].len() as u64 == spec.seeds || diagram.known(at).is_none());
+    let trained = places.iter().filter(|&&at| diagram.known(spec.show, at).is_some()).count();
+    let whole = places.iter().all(|&at| {
+        diagram.cells[at.0][at.1].len() as u64 == spec.seeds || diagram.known(spec.show, at).is_none()
+    });
     if spec.detail > 0.0 && trained > 0 && whole {
         let text = format!("{trained} of {} cells, the others are read between them", places.len());
         report.summary.push(Line::new("trained", text));
     } else if (diagram.networks() as u64) < all {
         report.summary.push(Line::new("so far", format!("{} of {all} networks", diagram.networks())));
     }
-    let most =
-        values(&bent).iter().chain(&chained).flatten().fold(0.0f64, |most, value| most.max(value.abs()));
-    let limits = (most > 0.0).then_some((-most, most));
-    let sign = "convexity of the load curve: below 0 deep layers do the work, above 0 shallow ones";
+    let shown = spec.show.row();
+    let seen: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &shown.of)).collect();
+    let of_chain = |at: Place| diagram.chain_at(spec, at).and_then(|curve| shown.of_curve?(curve));
+    let chain_seen: Vec<Option<f64>> = places.iter().map(|&at| of_chain(at)).collect();
+    let limits = ends(spec.show, values(&seen).iter().chain(&chain_seen).flatten());
     let map = |title: &str, caption: &str, values: &[Option<f64>], scale: &str, limits| {
         let axis = spec.noise.label();
         Section::Map(Map {
             title: title.into(),
             caption: caption.into(),
             x: if spec.noise.is_log() { Axis::log(axis) } else { Axis::linear(axis) },
-            y: Axis::linear("slope below zero (0: ReLU, 1: linear)"),
+            y: Axis::linear(&spec.slope_words()),
             x_values: spec.noises.clone(),
             y_values: spec.slopes.clone(),
             cells: values.chunks(columns).map(<[_]>::to_vec).collect(),
@@ -158,14 +133,16 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
             ..Map::default()
         })
     };
-    report.sections.push(map("Networks", sign, &between(&bent), "convexity", limits));
-    if diagram.chain.is_some() {
+    report.sections.push(map("Networks", shown.means, &between(&seen), shown.label, limits));
+    if diagram.chain.is_some() && shown.of_curve.is_some() {
         let same =
             "The chain, in the same colours: friction in place of nonlinearity, shaking in place of noise.";
-        report.sections.push(map("Chain of blocks and springs", same, &chained, "convexity", limits));
+        report.sections.push(map("Chain of blocks and springs", same, &chain_seen, shown.label, limits));
     }
-    let caption = "Mean over the seeds.";
-    report.sections.push(map("Test accuracy", caption, &between(&tested), "test accuracy", None));
+    if spec.show != Show::Test {
+        let caption = "Mean over the seeds.";
+        report.sections.push(map("Test accuracy", caption, &between(&tested), "test accuracy", None));
+    }
     report.sections.extend(corner_curves(spec, diagram).into_iter().map(Section::Chart));
     report.sections.push(Section::Table(corners(spec, diagram)));
     let near = spec.published.then(|| published::nearness(spec, diagram)).flatten();
@@ -179,7 +156,14 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report.extra.insert("noise".into(), json!(spec.noise));
     report.extra.insert("noises".into(), json!(spec.noises));
     report.extra.insert("slopes".into(), json!(spec.slopes));
-    for (name, found) in [("convexity", &bent), ("relative_spread", &uneven), ("test_accuracy", &tested)] {
+    report.extra.insert("shown".into(), json!(spec.show));
+    let tables = [
+        ("convexity", &bent),
+        ("relative_spread", &uneven),
+        ("test_accuracy", &tested),
+        ("observable", &seen),
+    ];
+    for (name, found) in tables {
         let table = |of: fn(&Estimate) -> f64| -> Vec<Vec<Option<f64>>> {
             found.chunks(columns).map(|row| row.iter().map(|cell| cell.as_ref().map(of)).collect()).collect()
         };
@@ -190,6 +174,16 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report.extra.insert("rank_correlation_with_chain".into(), json!(with_chain));
     report.extra.insert("rank_correlation_of_spread_and_accuracy".into(), json!(with_test));
     report
+}
+
+/// Ends of the colours that networks and chain share: to both sides of zero where what is shown has a sign.
+fn ends<'a>(show: Show, values: impl Iterator<Item = &'a f64>) -> Option<(f64, f64)> {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
+    let most = low.abs().max(high.abs());
+    if low > high || most == 0.0 {
+        return None;
+    }
+    Some(if show == Show::Convexity { (-most, most) } else { (low, high) })
 }
 
 /// Convexity within which a curve counts as straight.
@@ -236,7 +230,13 @@ fn corner_places(spec: &PhaseSpec) -> Vec<(String, (usize, usize))> {
     let mut places = Vec::new();
     for row in [0, top] {
         for column in [0, right] {
-            let name = format!("slope {}, {} {}", spec.slopes[row], spec.noise.label(), spec.noises[column]);
+            let name = format!(
+                "{} {}, {} {}",
+                spec.slope_word(),
+                spec.slopes[row],
+                spec.noise.label(),
+                spec.noises[column]
+            );
             if !places.iter().any(|(_, at)| *at == (row, column)) {
                 places.push((name, (row, column)));
             }
