@@ -37,7 +37,28 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "never",
         ],
     ),
+    (
+        "real-phase",
+        &[
+            "phase",
+            "--noises",
+            "0,0.1,0.2,0.3",
+            "--slopes",
+            "0,0.5,1",
+            "--depth",
+            "4",
+            "--width",
+            "20",
+            "--epochs",
+            "10",
+            "--seeds",
+            "2",
+        ],
+    ),
 ];
+
+/// A recording, whose load curve is a page too.
+const RECORDING: &str = "crates/carnot/tests/fixtures/digits.carnot";
 
 /// Writes reports with the program that was just built, and looks at each.
 pub fn all(steps: &mut Steps) {
@@ -114,6 +135,9 @@ fn reports() -> Result<Vec<PathBuf>, String> {
         fs::copy(page, folder.join(format!("{name}.html")))
             .map_err(|error| failed("copying a report", error))?;
     }
+    let recording = folder.join("digits.carnot");
+    fs::copy(root().join(RECORDING), &recording).map_err(|error| failed("copying a recording", error))?;
+    run(Command::new(target().join("release/carnot")).arg("load").arg(&recording))?;
     let entries = fs::read_dir(&folder).map_err(|error| failed("listing reports", error))?;
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut pages: Vec<PathBuf> =
