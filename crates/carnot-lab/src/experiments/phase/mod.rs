@@ -2,7 +2,7 @@
 
 mod axes;
 mod compare;
-mod network;
+pub(super) mod network;
 mod write;
 
 use std::collections::HashMap;

@@ -146,7 +146,7 @@ impl Watch<f32> for Eye<'_> {
 }
 
 /// D of the input (behind its norm, where there is one) and behind every activation.
-fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
+pub fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
     let Targets::Classes { labels, classes } = &data.targets else { return Vec::new() };
     let mut tape = Tape::new(Mode::Evaluate);
     tape.record = false;
