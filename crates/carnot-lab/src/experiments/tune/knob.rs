@@ -89,10 +89,10 @@ impl Knob {
     /// fast; both settle.
     pub fn response(self) -> f64 {
         match self {
-            Knob::Dropout | Knob::Layers => 0.4,
-            Knob::Rate => 0.04,
-            Knob::Data => 0.4,
-            Knob::Slope => 0.3,
+            Knob::Dropout | Knob::Layers => 0.35,
+            Knob::Rate => 0.085,
+            Knob::Data => 0.27,
+            Knob::Slope => 0.26,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Law {
     pub target: f64,
     /// g: share of what is missing that one look makes up, once the network has followed, > 0.
     pub gain: f64,
+    /// R: convexity per unit of the knob's coordinate, > 0.
+    pub response: f64,
     /// Total load below which nothing is moved (nats).
     pub least: f64,
     /// Between these values it moves.
@@ -61,7 +63,7 @@ impl Law {
 
     fn step(&self, value: f64, convexity: f64) -> f64 {
         let missing = (self.target - convexity).clamp(-MOST_MISSING, MOST_MISSING);
-        let to = self.knob.coordinate(value) + self.gain * missing / self.knob.response();
+        let to = self.knob.coordinate(value) + self.gain * missing / self.response;
         self.knob.value(to).clamp(self.bounds.0, self.bounds.1)
     }
 }
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     fn law(knob: Knob) -> Law {
-        Law { knob, target: 0.0, gain: 0.1, least: 1.0, bounds: (0.0, 0.5) }
+        Law { knob, target: 0.0, gain: 0.1, response: 0.35, least: 1.0, bounds: (0.0, 0.5) }
     }
 
     fn known(curve: &[f64]) -> Vec<Option<f64>> {

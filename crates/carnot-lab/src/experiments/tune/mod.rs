@@ -54,6 +54,9 @@ pub struct TuneSpec {
     pub every: u64,
     /// Share of what is missing to the target that one look makes up.
     pub gain: f64,
+    /// Convexity that an untouched network ends with for a unit of the knob's coordinate; the gain is divided by it. Default: measured
+    /// on digits.
+    pub response: Option<f64>,
     /// Total load (nats) below which a curve is not judged and the knob stays.
     pub least: f64,
     /// Hidden layers.
@@ -91,6 +94,7 @@ impl Default for TuneSpec {
             target: 0.0,
             every: 5,
             gain: 0.2,
+            response: None,
             least: 1.0,
             depth: 7,
             width: 100,
@@ -115,7 +119,14 @@ impl TuneSpec {
     fn law(&self) -> Law {
         let low = self.values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = self.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        Law { knob: self.knob, target: self.target, gain: self.gain, least: self.least, bounds: (low, high) }
+        Law {
+            knob: self.knob,
+            target: self.target,
+            gain: self.gain,
+            response: self.response.unwrap_or_else(|| self.knob.response()),
+            least: self.least,
+            bounds: (low, high),
+        }
     }
 
     /// Samples that are learned from; the other labels choose.
@@ -175,6 +186,7 @@ impl Experiment for Tune {
         spec.values.dedup();
         check_values(&spec)?;
         spec.start = Some(spec.start_value());
+        spec.response = Some(spec.law().response);
         check_ranges(&spec)?;
         let data = whole(&spec)?;
         let checksum = format!("{:016x}", data.checksum());
@@ -251,6 +263,8 @@ fn check_ranges(spec: &TuneSpec) -> Result<(), LabError> {
     let range = format!("1 to {}, the epochs", spec.epochs);
     within("every", spec.every, (1..=spec.epochs).contains(&spec.every), &range)?;
     within("gain", spec.gain, spec.gain > 0.0 && spec.gain <= 2.0, "above 0, at most 2")?;
+    let response = spec.law().response;
+    within("response", response, response > 0.0 && response <= 1e3, "above 0, at most 1000")?;
     within("least", spec.least, spec.least >= 0.0 && spec.least <= 1e6, "0 to 1000000")?;
     within("depth", spec.depth, (3..=200).contains(&spec.depth), "3 to 200")?;
     within("width", spec.width, (2..=10_000).contains(&spec.width), "2 to 10000")?;

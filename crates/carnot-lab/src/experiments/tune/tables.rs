@@ -195,19 +195,24 @@ fn seen(all: &Trainings, looks: &[&Look]) -> Seen {
 /// Looks that the terminal shows; the page's pictures have all.
 const SHOWN: usize = 11;
 
+/// Layers with a column of their own; more do not fit beside each other, and the page's picture has all.
+fn layers_shown(spec: &TuneSpec) -> usize {
+    if spec.knob.is_by_layer() && spec.depth <= 8 { spec.depth } else { 0 }
+}
+
 /// What was done, from the start.
 pub fn schedule(spec: &TuneSpec, all: &Trainings) -> Table {
     let seen = schedule_of(all, all.start, true);
     let every = seen.len().div_ceil(SHOWN).max(1);
     let last = seen.len().saturating_sub(1);
+    let layers = layers_shown(spec);
     let row = |seen: Seen| {
         let stayed = if seen.stayed > 0 { seen.stayed.to_string() } else { String::new() };
         let mut cells = vec![Cell::text(seen.epoch.to_string()), cell(Some(seen.knob))];
-        cells.extend(seen.layers.iter().map(|layer| Cell::significant(layer.value, 2)));
+        cells.extend(seen.layers[..layers].iter().map(|layer| Cell::significant(layer.value, 2)));
         cells.extend([cell(seen.convexity), cell(seen.total), cell(seen.loss), Cell::text(stayed)]);
         Row::new(cells)
     };
-    let layers = if spec.knob.is_by_layer() { spec.depth } else { 0 };
     let mut columns = vec![Heading::count("epoch"), Heading::number(spec.knob.label())];
     columns.extend((1..=layers).map(|layer| Heading::number(&layer.to_string())));
     columns.extend(["convexity", "total load", "loss"].map(Heading::number));
