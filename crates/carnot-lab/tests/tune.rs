@@ -53,7 +53,7 @@ fn dropout_is_moved_until_the_curve_is_even_from_either_side() {
         assert!((0.1..0.38).contains(&of(at, "knob")), "{starts:?}");
         assert!(of(at, "difference") > 0.015, "{starts:?}");
     }
-    assert!(headline(&report).starts_with("TUNING BEATS THE CONTROL"), "{}", headline(&report));
+    assert!(headline(&report).starts_with("TUNING BEATS"), "{}", headline(&report));
     let looks = report.extra["schedule"][0]["looks"].as_array().unwrap();
     assert_eq!((looks.len(), &looks[20]["epoch"]), (21, &json!(100)));
     // Untrained layers separate nothing: nothing is moved before they do.
@@ -66,7 +66,7 @@ fn every_knob_moves_the_curve_towards_its_target() {
     for (knob, values, target) in [
         ("layers", json!([0.0, 0.4]), 0.0),
         ("rate", json!([0.0003, 0.001, 0.03]), 0.1),
-        ("data", json!([0.0, 0.7]), 0.0),
+        ("data", json!([0.0, 0.7]), 0.1),
         ("slope", json!([0.0, 1.0]), 0.1),
     ] {
         let report = report(settings(
