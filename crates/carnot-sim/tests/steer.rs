@@ -13,7 +13,7 @@ use carnot_sim::train::spec::TrainSpec;
 use carnot_sim::train::steer::{Reins, Sight, train_steered};
 use carnot_sim::train::{Training, train, train_watched};
 
-const NETWORK: &str = "input = [64]\nlayers = [{ batch_norm = 0.1 }, { skip = [{ dense = 64 }, { dropout = 0.2 }] }, { dense = 32 }, { act = 'relu' }, { dropout = 0.1 }, { dense = 10 }]";
+const NETWORK: &str = "input = [64]\nlayers = [{ batch_norm = 0.1 }, { residual = 1.0, block = [{ dense = 64 }, { dropout = 0.2 }] }, { dense = 32 }, { act = 'relu' }, { dropout = 0.1 }, { dense = 10 }]";
 
 fn plan(text: &str) -> Plan {
     Plan::new(&Network::from_toml(text).unwrap()).unwrap()
