@@ -1,7 +1,7 @@
 //! Numbers that say how sure they are: running moments, standard errors, and the tests that compare with a prediction.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ChiSquared, ContinuousCDF};
+use statrs::distribution::{ChiSquared, ContinuousCDF, StudentsT};
 
 /// A measured or predicted number with its uncertainty.
 ///
@@ -207,6 +207,15 @@ pub fn ln_normal_cdf(x: f64) -> f64 {
     }
 }
 
+/// Quantile of Student's t: half the width of an interval of a mean of few numbers, in standard errors.
+///
+/// * `share`: 0 to 1, exclusive; 0.975 for a two-sided interval of 95 %
+/// * `dof`: degrees of freedom, > 0; NaN otherwise
+#[must_use]
+pub fn student_quantile(share: f64, dof: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, dof).map_or(f64::NAN, |law| law.inverse_cdf(share))
+}
+
 /// How well samples agree with a predicted mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Agreement {
@@ -281,6 +290,16 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Abramowitz and Stegun, table 26.10.
+    #[test]
+    fn quantiles_of_student_are_those_of_the_tables() {
+        for (share, dof, expect) in [(0.975, 1.0, 12.706), (0.975, 9.0, 2.262), (0.95, 5.0, 2.015)] {
+            let found = student_quantile(share, dof);
+            assert!((found - expect).abs() < 1e-3, "{share} {dof}: {found}");
+        }
+        assert!(student_quantile(0.975, 0.0).is_nan());
+    }
     use crate::random::Stream;
 
     #[test]

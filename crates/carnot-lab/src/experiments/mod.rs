@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod phase;
 pub mod predict;
 pub mod question;
+pub mod tune;
 use question::Verb;
 
 /// One question Carnot can answer, as pure functions over plain data.
@@ -261,6 +262,7 @@ experiments! {
     kernel::Kernel,
     ensemble::Ensemble,
     phase::Phase,
+    tune::Tune,
 }
 
 /// The experiment of that verb.

@@ -4,6 +4,8 @@ use super::Training;
 use super::data::{Answers, Batches, gather_inputs, redrawn, spread, spread_of_inputs};
 use super::evaluate;
 use super::history::{History, Point, Score, recorded};
+use super::spec::TrainSpec;
+use super::steer::Reins;
 use crate::initialise::initialise;
 use crate::loss::{Total, Wanted};
 use crate::optimizer::{Rule, Step};
@@ -14,13 +16,32 @@ use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
 use carnot_net::dataset::Dataset;
 use carnot_net::layers::Layer;
-use carnot_net::plan::Weights;
+use carnot_net::plan::{Plan, Weights};
 use carnot_net::tape::{Mode, Tape, Unwatched};
+use std::borrow::Cow;
 use std::ops::Range;
+
+/// What stands on the way of a training: after so many steps, the members' weights and the network as it is now.
+pub(super) struct Halt<'a, S> {
+    /// Steps taken, from 0.
+    pub(super) step: u64,
+    /// `[members, parameters]`
+    pub(super) weights: &'a [S],
+    /// The network as it is trained at the moment.
+    pub(super) plan: &'a Plan,
+    /// Sum over the last batch of the first member's losses, before the update.
+    pub(super) loss: f64,
+}
+
+/// Told of the start and of every step; gives back what is to change from here on.
+pub(super) type Look<'a, S> = dyn FnMut(Halt<S>) -> Option<Reins> + 'a;
 
 /// A block of members and everything they need for a step.
 pub(super) struct Block<'a, S> {
     training: &'a Training<'a>,
+    /// Those of the training until somebody steers.
+    plan: Cow<'a, Plan>,
+    spec: TrainSpec,
     groups: &'a [Group],
     members: Range<u64>,
     /// `[members, parameters]`, as the next three.
@@ -52,6 +73,8 @@ impl<'a, S: Scalar> Block<'a, S> {
         }
         Block {
             training,
+            plan: Cow::Borrowed(plan),
+            spec: *spec,
             groups,
             members,
             weights,
@@ -62,9 +85,8 @@ impl<'a, S: Scalar> Block<'a, S> {
             batches: Batches::new(spec.seed, training.train.len(), spec.batch),
             answers: Answers::new(),
             noisy: plan.all().iter().any(|site| matches!(site.layer, Layer::Dropout(_))),
-            redrawn: (spec.label_noise > 0.0).then(|| (training.train.targets.outputs(), Vec::new())),
-            shaken: spec.input_noise
-                * if spec.input_noise > 0.0 { spread_of_inputs(training.train) } else { 0.0 },
+            redrawn: redrawing(spec, training.train),
+            shaken: shaking(spec, training.train),
             totals: vec![Total::default(); count],
             diverged: vec![None; count],
         }
@@ -75,13 +97,9 @@ impl<'a, S: Scalar> Block<'a, S> {
     }
 
     /// Trains from beginning to end; `look` is told of the start (step 0) and of every step taken.
-    pub(super) fn run(
-        mut self,
-        progress: &(dyn Fn(u64) + Sync),
-        look: &mut dyn FnMut(u64, &[S]),
-    ) -> Vec<History> {
-        let steps = self.training.spec.steps;
-        look(0, &self.weights);
+    pub(super) fn run(mut self, progress: &(dyn Fn(u64) + Sync), look: &mut Look<S>) -> Vec<History> {
+        let steps = self.spec.steps;
+        self.halt(0, look);
         let before = self.evaluate(self.training.train);
         let mut points = vec![Vec::new(); self.count()];
         let mut done = 0;
@@ -90,7 +108,7 @@ impl<'a, S: Scalar> Block<'a, S> {
             let told = (steps / 100).max(1);
             for step in done + 1..=stop {
                 self.step(step);
-                look(step, &self.weights);
+                self.halt(step, look);
                 self.totals.iter().zip(&mut sums).for_each(|(total, sum)| *sum += total.loss);
                 if step % told == 0 {
                     progress(told * self.count() as u64);
@@ -117,6 +135,15 @@ impl<'a, S: Scalar> Block<'a, S> {
         points.into_iter().enumerate().map(history).collect()
     }
 
+    fn halt(&mut self, step: u64, look: &mut Look<S>) {
+        let (weights, plan, loss) = (&self.weights[..], &*self.plan, self.totals[0].loss);
+        if let Some(reins) = look(Halt { step, weights, plan, loss }) {
+            reins.hold(self.plan.to_mut(), &mut self.spec);
+            self.redrawn = redrawing(&self.spec, self.training.train);
+            self.shaken = shaking(&self.spec, self.training.train);
+        }
+    }
+
     /// One step of every member; leaves the losses before the update in `totals`.
     fn step(&mut self, step: u64) {
         if self.diverged.iter().all(Option::is_some) {
@@ -124,7 +151,7 @@ impl<'a, S: Scalar> Block<'a, S> {
             return;
         }
         self.batches.advance();
-        let Training { plan, train, spec, .. } = *self.training;
+        let (train, spec, plan) = (self.training.train, self.spec, &*self.plan);
         self.answers.gather(train, &self.batches.current);
         let batch = self.batches.current.len();
         let mut input = self.tape.take(self.count(), batch, &plan.input);
@@ -155,6 +182,7 @@ impl<'a, S: Scalar> Block<'a, S> {
         let weights = Weights { data: &self.weights, stride: plan.parameters };
         let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
         let gradient = self.loss(outputs, batch);
+        let plan = &*self.plan;
         let weights = Weights { data: &self.weights, stride: plan.parameters };
         plan.backward(weights, gradient, &mut self.gradients, &mut self.tape, &mut Unwatched);
         self.update(step);
@@ -177,7 +205,7 @@ impl<'a, S: Scalar> Block<'a, S> {
     }
 
     fn update(&mut self, step: u64) {
-        let Training { plan, optimizer, spec, .. } = self.training;
+        let (plan, optimizer, spec) = (self.training.plan, self.training.optimizer, self.spec);
         let rate = spec.rate_at(step);
         for member in 0..self.diverged.len() {
             if self.diverged[member].is_none() && !self.totals[member].loss.is_finite() {
@@ -226,7 +254,7 @@ impl<'a, S: Scalar> Block<'a, S> {
 
     /// Loss and accuracy of every member on (a part of) a set, as used: without dropout.
     fn evaluate(&mut self, data: &Dataset) -> Vec<Score> {
-        let Training { plan, spec, loss, .. } = *self.training;
+        let (plan, spec, loss) = (&*self.plan, self.spec, self.training.loss);
         let samples = spread(data.len(), spec.evaluate);
         let mut sums = vec![Total::default(); self.count()];
         (self.tape.mode, self.tape.record) = (Mode::Evaluate, false);
@@ -243,4 +271,14 @@ impl<'a, S: Scalar> Block<'a, S> {
         (self.tape.mode, self.tape.record) = (Mode::Train, true);
         sums.iter().map(|total| evaluate::mean(total, data, samples.len())).collect()
     }
+}
+
+/// Classes of the set and room for labels, where labels are redrawn.
+fn redrawing(spec: &TrainSpec, data: &Dataset) -> Option<(usize, Vec<u32>)> {
+    (spec.label_noise > 0.0).then(|| (data.targets.outputs(), Vec::new()))
+}
+
+/// Standard deviation of what is added to inputs.
+fn shaking(spec: &TrainSpec, data: &Dataset) -> f64 {
+    if spec.input_noise > 0.0 { spec.input_noise * spread_of_inputs(data) } else { 0.0 }
 }

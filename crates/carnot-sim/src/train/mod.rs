@@ -10,13 +10,14 @@ mod data;
 pub mod evaluate;
 pub mod history;
 pub mod spec;
+pub mod steer;
 
 use crate::error::SimError;
 use crate::initialise;
 use crate::loss::Loss;
 use crate::optimizer::{Optimizer, Rule};
 use crate::rate;
-use block::Block;
+use block::{Block, Halt};
 use carnot_math::scalar::Scalar;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_net::hyper::{LayerInit, LayerRate};
@@ -83,7 +84,7 @@ fn run<S: Scalar>(
     let starts: Vec<u64> = members.clone().step_by(size as usize).collect();
     let of_block = |&start: &u64| {
         Block::<S>::new(training, &groups, start..(start + size).min(members.end))
-            .run(progress, &mut |_, _| {})
+            .run(progress, &mut |_| None)
     };
     let histories: Vec<Vec<History>> = starts.par_iter().map(of_block).collect();
     Ok(histories.into_iter().flatten().collect())
@@ -120,10 +121,11 @@ pub fn train_watched<S: Scalar, T: Send>(
     let size = training.plan.parameters;
     let one = |member: u64| {
         let mut seen = Vec::new();
-        let mut see = |step: u64, parameters: &[S]| {
-            if steps.binary_search(&step).is_ok() {
-                seen.push(look(Moment { member, step, parameters: &parameters[..size] }));
+        let mut see = |halt: Halt<S>| {
+            if steps.binary_search(&halt.step).is_ok() {
+                seen.push(look(Moment { member, step: halt.step, parameters: &halt.weights[..size] }));
             }
+            None
         };
         let block = Block::<S>::new(training, &groups, member..member + 1);
         let mut histories = block.run(&|_| {}, &mut see);

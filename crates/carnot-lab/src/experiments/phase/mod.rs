@@ -2,12 +2,12 @@
 
 mod axes;
 mod compare;
-mod network;
+pub(super) mod network;
 mod observables;
 mod predictors;
 mod published;
 mod refine;
-mod stack;
+pub(super) mod stack;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PhaseSpec;
 use super::axes::Noise;
-use super::stack::{Model, network, places};
+use super::stack::{Model, Places, network, places};
 use crate::error::LabError;
 
 /// What one network says.
@@ -88,12 +88,13 @@ pub fn trained(
     };
     progress(0, steps);
     let part = train.subset(&(0..spec.sharpness.min(train.len())).collect::<Vec<_>>())?;
+    let where_read = places(&plan, spec.model);
     let look = |moment: Moment<f32>| {
         let parameters: Vec<f64> = moment.parameters.iter().map(|&w| f64::from(w)).collect();
         let bent = (spec.sharpness > 0)
             .then(|| sharpness(&plan, &parameters, Loss::CrossEntropy, &part, Lanczos::default()))
             .flatten();
-        (curves(&plan, spec.model, train, moment.parameters), norm(&plan, &parameters), bent)
+        (curves(&plan, &where_read, train, moment.parameters), norm(&plan, &parameters), bent)
     };
     let seen = train_watched::<f32, _>(&training, 0..1, &[steps], &look)?.pop().expect("one member");
     progress(steps, steps);
@@ -165,10 +166,16 @@ fn standardise(row: &[f32], out: &mut Vec<f32>) {
     out.extend(row.iter().map(|&x| ((f64::from(x) - mean) * scale) as f32));
 }
 
+/// D of the input (behind its norm, where there is one) and behind every activation of an MLP.
+pub fn curve(plan: &Plan, data: &Dataset, parameters: &[f32]) -> Vec<Option<f64>> {
+    let places = Places { before: Vec::new(), ..places(plan, Model::Mlp) };
+    let [after, _] = curves(plan, &places, data, parameters);
+    after
+}
+
 /// D of the start and behind every hidden layer; the same before every activation.
-fn curves(plan: &Plan, model: Model, data: &Dataset, parameters: &[f32]) -> [Vec<Option<f64>>; 2] {
+fn curves(plan: &Plan, places: &Places, data: &Dataset, parameters: &[f32]) -> [Vec<Option<f64>>; 2] {
     let Targets::Classes { labels, classes } = &data.targets else { return [Vec::new(), Vec::new()] };
-    let places = places(plan, model);
     let mut tape = Tape::new(Mode::Evaluate);
     tape.record = false;
     let all = plan.all();
