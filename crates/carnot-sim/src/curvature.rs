@@ -30,7 +30,8 @@ impl Default for Lanczos {
 pub struct Sharpness {
     /// λ, in units of the loss over those of the parameters squared.
     pub value: f64,
-    /// ‖H v − λ v‖ of its unit vector v: an eigenvalue of H lies as near as this.
+    /// ‖H v − λ v‖ of its unit vector v: an eigenvalue of H lies as near as this. It is the largest one unless the first direction has
+    /// next to nothing of its eigenvector; λ is never above the largest.
     pub error: f64,
     /// Products that were needed.
     pub products: usize,
@@ -203,14 +204,18 @@ mod tests {
                 hessian[i * kept.len() + j] = (ahead[to] - behind[to]) / 2e-5;
             }
         }
-        let expect = *symmetric_eigen(&hessian, kept.len()).unwrap().values.last().unwrap();
+        let all = symmetric_eigen(&hessian, kept.len()).unwrap().values;
+        let expect = *all.last().unwrap();
         for tolerance in [1e-1, 1e-3, 1e-6] {
             let effort = Lanczos { tolerance, ..Lanczos::default() };
             let found = sharpness(&plan, &parameters, Loss::CrossEntropy, &data, effort).unwrap();
-            let off = (found.value - expect).abs();
+            let nearest = all.iter().map(|value| (value - found.value).abs()).fold(f64::INFINITY, f64::min);
+            assert!(nearest <= found.error + 1e-6 && found.value < expect + 1e-6, "{found:?} of {all:?}");
+            assert!(found.error <= tolerance * expect, "{found:?}");
+            // A tenth is soon reached by a vector that has not found the largest one yet.
             assert!(
-                off <= found.error + 1e-6 && found.error <= tolerance * expect,
-                "{found:?}, expected {expect}"
+                tolerance > 0.01 || (found.value - expect).abs() <= found.error + 1e-6,
+                "{found:?}, {expect}"
             );
         }
         let one = Lanczos { products: 1, tolerance: 0.0, seed: 1 };
