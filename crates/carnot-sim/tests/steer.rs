@@ -56,11 +56,8 @@ fn reins_left_alone_change_no_bit() {
     let training = training(&plan, &init, &data, SPEC());
     let plain = train(&training, 0..3, &|_| {}).unwrap();
     let watched = train_watched::<f32, _>(&training, 0..3, &[0, 7, 30], &|m| m.parameters.to_vec()).unwrap();
-    let steered = train_steered::<f32, _>(&training, 0..3, &[0, 7, 30], &|sight, reins: &mut Reins| {
-        reins.rate = reins.rate * 1.0;
-        last(sight)
-    })
-    .unwrap();
+    let alone = |sight: Sight<f32>, _: &mut Reins| last(sight);
+    let steered = train_steered::<f32, _>(&training, 0..3, &[0, 7, 30], &alone).unwrap();
     for ((plain, (history, seen)), (steered, own)) in plain.iter().zip(&watched).zip(&steered) {
         assert_eq!(plain, history);
         assert_eq!(plain, steered);
@@ -125,12 +122,14 @@ fn reins_taken_on_the_way_hold_from_there_on() {
     assert!(steered.iter().all(|(.., loss)| *loss > 0.0 && *loss < 10.0));
 }
 
+type Change = fn(&mut Reins);
+
 #[test]
 fn reins_out_of_range_are_refused() {
     let (plan, data) = (plan(NETWORK), digits());
     let init = vec![LayerInit::normal(2.0, 0.0); plan.weighted];
     let training = training(&plan, &init, &data, SPEC());
-    let changes: [(&str, fn(&mut Reins)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("dropout", |reins| reins.dropout[1] = 1.0),
         ("dropout layers", |reins| reins.dropout.clear()),
         ("activations", |reins| reins.activations.clear()),
