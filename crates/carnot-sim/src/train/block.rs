@@ -13,15 +13,17 @@ use carnot_math::random::Stream;
 use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
 use carnot_net::dataset::Dataset;
+use carnot_net::fused::Chain;
 use carnot_net::layers::Layer;
 use carnot_net::plan::Weights;
-use carnot_net::tape::{Mode, Tape, Unwatched};
+use carnot_net::tape::{Mode, Tape};
 use std::ops::Range;
 
 /// A block of members and everything they need for a step.
 pub(super) struct Block<'a, S> {
     training: &'a Training<'a>,
     groups: &'a [Group],
+    chain: Chain<'a>,
     members: Range<u64>,
     /// `[members, parameters]`, as the next three.
     weights: Vec<S>,
@@ -53,6 +55,7 @@ impl<'a, S: Scalar> Block<'a, S> {
         Block {
             training,
             groups,
+            chain: Chain::new(plan),
             members,
             weights,
             gradients: zeros(true),
@@ -153,10 +156,10 @@ impl<'a, S: Scalar> Block<'a, S> {
             self.tape.noise.extend(self.members.clone().map(stream));
         }
         let weights = Weights { data: &self.weights, stride: plan.parameters };
-        let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
+        let outputs = self.chain.forward(weights, input, &mut self.tape);
         let gradient = self.loss(outputs, batch);
         let weights = Weights { data: &self.weights, stride: plan.parameters };
-        plan.backward(weights, gradient, &mut self.gradients, &mut self.tape, &mut Unwatched);
+        self.chain.backward(weights, gradient, &mut self.gradients, &mut self.tape);
         self.update(step);
     }
 
