@@ -88,6 +88,11 @@ def initial(rng: np.random.Generator, networks: int) -> list[np.ndarray]:
     return all_of
 
 
+def clock() -> np.ndarray:
+    """Seconds by the wall, and those that this process has spent on processors."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def work_torch(name: str, at_once: int, chosen: list[tuple[float, float]], data: tuple[np.ndarray, ...], threads: int) -> dict[str, Any]:
     """Trains by PyTorch: each network alone, or several as batched products."""
     import torch
@@ -111,7 +116,7 @@ def work_torch(name: str, at_once: int, chosen: list[tuple[float, float]], data:
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             return self.layers(values)
 
-    def alone(slope: float, rate: float) -> tuple[float, float]:
+    def alone(slope: float, rate: float) -> tuple[np.ndarray, float]:
         net = Net(slope, rate)
         run = torch.compile(net) if "compiled" in name else net
         adam = torch.optim.Adam(net.parameters(), RATE, fused=True)
@@ -123,15 +128,15 @@ def work_torch(name: str, at_once: int, chosen: list[tuple[float, float]], data:
 
         if "compiled" in name:  # its compilation must not count, and the steps of it are taken
             step()
-        start = time.perf_counter()
+        start = clock()
         for _ in range(STEPS - ("compiled" in name)):
             step()
-        seconds = (time.perf_counter() - start) * STEPS / (STEPS - ("compiled" in name))
+        seconds = (clock() - start) * STEPS / (STEPS - ("compiled" in name))
         with torch.no_grad():
             found = net.eval()(x_test).argmax(1)
         return seconds, (found == y_test).float().mean().item()
 
-    def together(some: list[tuple[float, float]]) -> tuple[float, float]:
+    def together(some: list[tuple[float, float]]) -> tuple[np.ndarray, float]:
         n = len(some)
         parameters = [torch.from_numpy(p).requires_grad_() for p in initial(np.random.default_rng(1), n)]
         slope, rate = (torch.tensor([cell[i] for cell in some], dtype=torch.float32)[:, None, None] for i in (0, 1))
@@ -158,13 +163,13 @@ def work_torch(name: str, at_once: int, chosen: list[tuple[float, float]], data:
             return torch.baddbmm(parameters[-1], values, parameters[-2])
 
         adam = torch.optim.Adam(parameters, RATE, fused=True)
-        start = time.perf_counter()
+        start = clock()
         for _ in range(STEPS):
             adam.zero_grad()
             logits = forward(x, True)
             (functional.cross_entropy(logits.flatten(0, 1), y.repeat(n)) * n).backward()
             adam.step()
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         with torch.no_grad():
             found = forward(x_test, False).argmax(2)
         return seconds, (found == y_test).float().mean(1).sum().item()
@@ -173,7 +178,8 @@ def work_torch(name: str, at_once: int, chosen: list[tuple[float, float]], data:
         done = [alone(*cell) for cell in chosen]
     else:
         done = [together(chosen[at : at + at_once]) for at in range(0, len(chosen), at_once)]
-    return {"seconds": sum(s for s, _ in done), "accuracy": sum(a for _, a in done) / len(chosen)}
+    wall, processor = sum(s for s, _ in done)
+    return {"seconds": wall, "processor": processor, "accuracy": sum(a for _, a in done) / len(chosen)}
 
 
 def work_jax(name: str, at_once: int, chosen: list[tuple[float, float]], data: tuple[np.ndarray, ...], _threads: int) -> dict[str, Any]:
@@ -240,31 +246,34 @@ def work_jax(name: str, at_once: int, chosen: list[tuple[float, float]], data: t
         run = lambda some: jax.tree.map(lambda leaf: leaf[None], train(*jax.tree.map(lambda leaf: leaf[0], some)))
     parts = [jax.tree.map(lambda leaf: leaf[at : at + at_once], everything) for at in range(0, n, at_once)]
     compiled = jax.jit(run).lower(parts[0]).compile()
-    start = time.perf_counter()
+    start = clock()
     done = [jax.block_until_ready(compiled(part)) for part in parts]
-    seconds = time.perf_counter() - start
+    wall, processor = clock() - start
     hits = [jax.vmap(test)(state) for state in done]
-    return {"seconds": seconds, "accuracy": float(sum(h.sum() for h in hits)) / n}
+    return {"seconds": wall, "processor": processor, "accuracy": float(sum(h.sum() for h in hits)) / n}
 
 
 def work_limit(threads: int) -> dict[str, Any]:
-    """Operations a second of square products, and of those of a layer, for two seconds each: median and best."""
+    """Operations a second of square products, and of those of a layer, for two seconds each: at best, and by processor time."""
     import torch
 
     torch.set_num_threads(threads)
 
-    def speed(m: int, k: int, n: int) -> float:
+    def speed(m: int, k: int, n: int) -> dict[str, float]:
         a, b, out = torch.rand(m, k), torch.rand(k, n), torch.empty(m, n)
         repeats, rates = max(1, int(2e8 / (2 * m * k * n))), []
         end = time.perf_counter() + 2
+        start, count = clock(), 0
         while time.perf_counter() < end:
-            start = time.perf_counter()
+            before = time.perf_counter()
             for _ in range(repeats):
                 torch.mm(a, b, out=out)
-            rates.append(2 * m * k * n * repeats / (time.perf_counter() - start))
-        return statistics.median(rates)
+            count += repeats
+            rates.append(2 * m * k * n * repeats / (time.perf_counter() - before))
+        return {"best": max(rates), "processor": 2 * m * k * n * count / (clock() - start)[1]}
 
-    return {"square": speed(LIMIT, LIMIT, LIMIT), "layer": speed(ROWS, WIDTH, WIDTH)}
+    shapes = {"square": (LIMIT, LIMIT, LIMIT), "layer": (ROWS, WIDTH, WIDTH)}
+    return {f"{name} {key}": rate for name, shape in shapes.items() for key, rate in speed(*shape).items()}
 
 
 def worker(task: dict[str, Any]) -> dict[str, Any]:
@@ -302,7 +311,7 @@ def peer(python: str, name: str, images: str, chosen: list[tuple[float, float]],
     if not all(done):
         return {}
     accuracy = sum(d["accuracy"] * len(part) for d, part in zip(done, parts)) / len(chosen)
-    return {"seconds": max(d["seconds"] for d in done), "accuracy": accuracy}
+    return {"seconds": max(d["seconds"] for d in done), "processor": sum(d["processor"] for d in done), "accuracy": accuracy}
 
 
 def carnot(program: str, images: str, count: int, cpus: list[int], steps: int) -> dict[str, Any]:
@@ -335,33 +344,39 @@ def measure(given: argparse.Namespace, cpus: list[int]) -> None:
     python = {"torch": given.torch, "jax": given.jax}
     names = [(name, split) for name in PEERS for split in ([False, True] if len(cpus) > 1 else [False])]
     names = [(name, split) for name, split in names if not given.peers or any(p in name for p in given.peers)]
-    seconds: dict[str, list[float]] = {}
-    accuracy: dict[str, float] = {}
+    taken: dict[str, list[dict[str, float]]] = {}
     limits: list[dict[str, float]] = []
     for turn in range(given.rounds):
         parts = answers([launch(given.torch, {"name": "limit"}, {cpu}) for cpu in cpus])
-        limits.append({key: sum(part[key] for part in parts) for key in ("square", "layer")})
+        limits.append({key: sum(part[key] for part in parts) / 1e9 for key in parts[0]})
         long, short = (carnot(given.carnot, given.images, given.cells, cpus, steps) for steps in (STEPS, 1))
-        for label, key in (("carnot, whole process", "seconds"), ("carnot, its time on processors", "processor")):
-            seconds.setdefault(label, []).append(long[key] / (len(cpus) if key == "processor" else 1))
-        seconds.setdefault("carnot", []).append((long["seconds"] - short["seconds"]) * STEPS / (STEPS - 1))
-        accuracy.update({label: long["accuracy"] for label in seconds if label.startswith("carnot")})
+        alone = {key: (long[key] - short[key]) * STEPS / (STEPS - 1) for key in ("seconds", "processor")}
+        taken.setdefault("carnot", []).append(long | alone)
+        taken.setdefault("carnot, whole process", []).append(long)
         for name, split in names if turn % 2 == 0 else names[::-1]:
-            label = name + (", a process each" if split else "")
             done = peer(python[PEERS[name][0]], name, given.images, chosen, cpus, split)
             if done:
-                seconds.setdefault(label, []).append(done["seconds"])
-                accuracy[label] = done["accuracy"]
-            print(f"  {turn} {label} {done}", file=sys.stderr)
-    limit = [each["square"] for each in limits]
-    print(f"\n{len(cpus)} core(s), {given.cells} networks, {given.rounds} rounds")
-    print(f"limit: square products {mean([x / 1e9 for x in limit])} GFLOP/s, those of a layer {mean([x['layer'] / 1e9 for x in limits])}")
-    print(f"{'':34} {'networks/min':>16} {'of the limit':>16} {'time / carnot':>16} {'test accuracy':>14}")
-    for label, taken in seconds.items():
-        rate = [60 * given.cells / s for s in taken]
-        share = [100 * given.cells * STEPS * WORK / s / top for s, top in zip(taken, limit)]
-        ratio = [s / own for s, own in zip(taken, seconds["carnot"])]
-        print(f"{label:34} {mean(rate):>16} {mean(share) + ' %':>16} {mean(ratio):>16} {accuracy[label]:>14.3f}")
+                taken.setdefault(name + (", a process each" if split else ""), []).append(done)
+            print(f"  {turn} {name} {done}", file=sys.stderr)
+    print(f"\n{len(cpus)} core(s), {given.cells} networks, {given.rounds} rounds; products, GFLOP/s:")
+    for key in limits[0]:
+        print(f"  {key}: {mean([limit[key] for limit in limits])}")
+    print(f"{'':34} {'networks/min':>14} {'time / carnot':>14} {'GFLOP/s':>14} {'of the limit':>14} {'test accuracy':>14}")
+    # By the wall, then by processor time, as if all cores had done nothing else.
+    for key, limit, heading in (("seconds", "square best", "by the wall"), ("processor", "square processor", "by processor time")):
+        print(heading)
+        for label, runs in taken.items():
+            seconds = [run[key] / (len(cpus) if key == "processor" else 1) for run in runs]
+            own = [run[key] / (len(cpus) if key == "processor" else 1) for run in taken["carnot"]]
+            rate = [given.cells * STEPS * WORK / s / 1e9 for s in seconds]
+            columns = [
+                mean([60 * given.cells / s for s in seconds]),
+                mean([s / first for s, first in zip(seconds, own)]),
+                mean(rate),
+                mean([100 * r / top[limit] for r, top in zip(rate, limits)]) + " %",
+                f"{runs[-1]['accuracy']:.3f}",
+            ]
+            print(f"  {label:32} " + " ".join(f"{column:>14}" for column in columns))
 
 
 def main() -> None:
