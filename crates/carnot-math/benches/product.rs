@@ -12,7 +12,7 @@ use carnot_math::device::{View, product};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// (m, k, n) of `[m, k] [k, n]`, and which factors are stored transposed.
-const CASES: [(&str, [usize; 3], [bool; 2]); 9] = [
+const CASES: [(&str, [usize; 3], [bool; 2]); 15] = [
     ("limit", [1024, 1024, 1024], [false, false]),
     ("square plain", [100, 100, 100], [false, false]),
     ("hidden forward", [100, 100, 100], [false, true]),
@@ -22,6 +22,12 @@ const CASES: [(&str, [usize; 3], [bool; 2]); 9] = [
     ("first input", [100, 100, 784], [false, false]),
     ("last forward", [100, 100, 10], [false, true]),
     ("last weights", [10, 100, 100], [true, false]),
+    ("rows forward", [2560, 100, 100], [false, true]),
+    ("rows input", [2560, 100, 100], [false, false]),
+    ("rows weights", [100, 2560, 100], [true, false]),
+    ("rows last forward", [2560, 100, 10], [false, true]),
+    ("rows last input", [2560, 10, 100], [false, false]),
+    ("rows last weights", [10, 2560, 100], [true, false]),
 ];
 
 fn rates(criterion: &mut Criterion) {

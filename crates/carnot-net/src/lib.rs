@@ -13,6 +13,7 @@ pub mod batch;
 pub mod dataset;
 pub mod dual;
 pub mod error;
+pub mod fused;
 pub mod hyper;
 pub mod kernel;
 pub mod layers;

@@ -6,6 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 
+use super::narrow;
 use crate::scalar::Scalar;
 
 /// A matrix lent to a product: a row-major slice, read as stored or transposed.
@@ -30,6 +31,16 @@ impl<'a, S> View<'a, S> {
     /// The same numbers with rows and columns exchanged; nothing moves.
     pub fn transposed(self) -> Self {
         Self { transposed: !self.transposed, ..self }
+    }
+
+    /// The numbers as stored.
+    pub(super) fn data(&self) -> &'a [S] {
+        self.data
+    }
+
+    /// Whether rows and columns are exchanged.
+    pub(super) fn is_transposed(&self) -> bool {
+        self.transposed
     }
 
     /// `[rows, columns]` as seen by the product.
@@ -70,12 +81,60 @@ pub fn product_into<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, alpha: S, 
     assert_eq!(dst.len(), m * n, "a product of shape [{m}, {n}] written to {} numbers", dst.len());
     if TypeId::of::<S>() == TypeId::of::<f32>() {
         // SAFETY: S is f32.
-        unsafe { multiply::<f32>(cast_mut(dst), cast(a), cast(b), alpha.to_f64() as f32, accumulate) }
+        let (dst, a, b) = unsafe { (cast_mut(dst), cast(a), cast(b)) };
+        let start = if accumulate { Start::Itself } else { Start::Nothing };
+        if alpha != S::from_f64(1.0) || !narrow::multiply(dst, a, b, start, &[]) {
+            multiply::<f32>(dst, a, b, alpha.to_f64() as f32, accumulate);
+        }
     } else {
         assert_eq!(TypeId::of::<S>(), TypeId::of::<f64>(), "Scalar is sealed: f32 or f64");
         // SAFETY: S is f64.
         unsafe { multiply::<f64>(cast_mut(dst), cast(a), cast(b), alpha.to_f64(), accumulate) }
     }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a, S> {
+    /// Zero: what was there is overwritten.
+    Nothing,
+    /// What is there.
+    Itself,
+    /// A row `[n]`, the same for all rows: a bias.
+    Row(&'a [S]),
+}
+
+/// Matrix product `dst = start + a b`, while what is needed next is fetched from afar. Shapes as in [`product`].
+///
+/// * `ahead`: any numbers; narrow products of single precision let them come nearer while they compute
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub fn product_from<S: Scalar>(dst: &mut [S], a: View<S>, b: View<S>, start: Start<S>, ahead: &[&[S]]) {
+    let ([m, k], [inner, n]) = (a.shape(), b.shape());
+    assert_eq!(k, inner, "a product of [{m}, {k}] with [{inner}, {n}]");
+    assert_eq!(dst.len(), m * n, "a product of shape [{m}, {n}] written to {} numbers", dst.len());
+    if let Start::Row(row) = start {
+        assert_eq!(row.len(), n, "a product of shape [{m}, {n}] on top of a row of {} numbers", row.len());
+    }
+    if TypeId::of::<S>() == TypeId::of::<f32>() {
+        // SAFETY: S is f32, in the numbers, in the start and in the slices of slices.
+        let done = unsafe {
+            let start = match start {
+                Start::Nothing => Start::Nothing,
+                Start::Itself => Start::Itself,
+                Start::Row(row) => Start::Row(cast_slice(row)),
+            };
+            narrow::multiply(cast_mut(dst), cast(a), cast(b), start, cast_slice::<&[S], &[f32]>(ahead))
+        };
+        if done {
+            return;
+        }
+    }
+    if let Start::Row(row) = start {
+        dst.chunks_exact_mut(n.max(1)).for_each(|to| to.copy_from_slice(row));
+    }
+    product(dst, a, b, !matches!(start, Start::Nothing));
 }
 
 /// Products of all rows with each other, added: `dst += a aᵀ`, with half the work of [`product_into`].
@@ -138,8 +197,13 @@ pub fn mirror(matrix: &mut [f64], m: usize) {
 
 /// SAFETY: `S` and `T` must be the same type.
 unsafe fn cast<'a, S, T>(view: View<'a, S>) -> View<'a, T> {
-    let data = unsafe { std::slice::from_raw_parts(view.data.as_ptr().cast(), view.data.len()) };
+    let data = unsafe { cast_slice(view.data) };
     View { data, rows: view.rows, columns: view.columns, transposed: view.transposed }
+}
+
+/// SAFETY: `S` and `T` must be the same type.
+unsafe fn cast_slice<S, T>(data: &[S]) -> &[T] {
+    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), data.len()) }
 }
 
 /// SAFETY: `S` and `T` must be the same type.
@@ -229,7 +293,9 @@ mod tests {
 
     #[test]
     fn products_agree_with_sums_by_definition() {
-        for (m, k, n) in [(1, 1, 1), (3, 2, 5), (10, 100, 7), (17, 33, 64), (100, 100, 10), (2, 300, 65)] {
+        for (m, k, n) in
+            [(1, 1, 1), (3, 2, 5), (10, 100, 7), (17, 33, 64), (100, 100, 10), (2, 300, 65), (200, 140, 52)]
+        {
             check::<f32>(m, k, n, 1e-6);
             check::<f64>(m, k, n, 1e-15);
         }
@@ -252,6 +318,30 @@ mod tests {
                     assert!((dst[at] - expect).abs() <= tolerance, "[{m}, {k}] flags {flags} at {at}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_product_in_blocks_of_rows_has_the_bits_of_the_whole() {
+        let (m, k, n) = (700, 150, 100);
+        let (a, b, row) = (random::<f32>(m * k, 0), random::<f32>(k * n, 1), random::<f32>(n, 2));
+        let whole = |to: &mut [f32], from: &[f32]| {
+            let rows = from.len() / k;
+            product_from(to, View::new(from, rows, k), View::new(&b, k, n), Start::Row(&row), &[&row, &[]]);
+        };
+        let (mut expect, mut blocks) = (vec![0f32; m * n], vec![0f32; m * n]);
+        whole(&mut expect, &a);
+        blocks.chunks_mut(128 * n).zip(a.chunks(128 * k)).for_each(|(to, from)| whole(to, from));
+        // Where narrow products are at home; elsewhere blocks round in their own way.
+        let near = |(x, y): (&f32, &f32)| (x - y).abs() < 1e-4;
+        assert!(expect.iter().zip(&blocks).all(near));
+        let mut added = vec![0f32; m * n];
+        added.chunks_exact_mut(n).for_each(|to| to.copy_from_slice(&row));
+        product(&mut added, View::new(&a, m, k), View::new(&b, k, n), true);
+        assert!(expect.iter().zip(&added).all(near));
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            assert_eq!(expect, blocks);
         }
     }
 

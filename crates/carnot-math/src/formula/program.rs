@@ -183,6 +183,11 @@ fn shape(tape: &Tape) -> Shape {
     match tape.ops[tape.root as usize] {
         Op::Variable => Shape::Linear,
         Op::Max(a, b) if (is_z(a) && is_zero(b)) || (is_zero(a) && is_z(b)) => Shape::Relu,
+        Op::Max(a, b) => match (proportional(tape, a), proportional(tape, b)) {
+            // At zero both are equal, and the smaller slope is that of the left.
+            (Some(p), Some(q)) => Shape::TwoSlopes { right: p.max(q), left: p.min(q), at_zero: p.min(q) },
+            _ => Shape::Other,
+        },
         Op::Call(function, a) if is_z(a) => Shape::Call(function),
         Op::Multiply(a, b) => match () {
             () if is_z(a) && gated(tape, a, b, Function::NormalCdf) => Shape::Gelu,

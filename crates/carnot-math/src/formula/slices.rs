@@ -24,6 +24,17 @@ impl Formula {
         }
     }
 
+    /// The slopes above, below and at zero of a function that is straight on both sides of zero and zero there; none for any other.
+    #[must_use]
+    pub fn slopes_at_zero(&self) -> Option<[f64; 3]> {
+        match self.inner.program.shape {
+            Shape::Linear => Some([1.0, 1.0, 1.0]),
+            Shape::Relu => Some([1.0, 0.0, 0.0]),
+            Shape::TwoSlopes { right, left, at_zero } => Some([right, left, at_zero]),
+            _ => None,
+        }
+    }
+
     /// f and f' at every element; at a kink f' is as in [`Formula::jet`]. Panics if the lengths differ.
     pub fn values_and_slopes<S: Scalar>(&self, z: &[S], value: &mut [S], slope: &mut [S]) {
         assert!(

@@ -45,7 +45,12 @@ impl BatchNorm {
     }
 
     /// Gain and shift, then the running mean and variance of one member.
-    fn parts<'a, S: Scalar>(&self, site: &Site, weights: &Weights<'a, S>, member: usize) -> [&'a [S]; 4] {
+    pub(crate) fn parts<'a, S: Scalar>(
+        &self,
+        site: &Site,
+        weights: &Weights<'a, S>,
+        member: usize,
+    ) -> [&'a [S]; 4] {
         let n = site.input.width();
         let mut at = site.offset;
         let mut next = |wanted: bool| {
@@ -54,6 +59,78 @@ impl BatchNorm {
             part
         };
         [next(self.affine), next(self.affine), next(true), next(true)]
+    }
+
+    /// Number of parameters, those that follow the batches too, of n features.
+    pub(crate) fn slots(&self, n: usize) -> usize {
+        if self.affine { 4 * n } else { 2 * n }
+    }
+
+    /// What a forward pass needs and leaves for the way back, [`KEPT`] rows for each member: mean, scale 1/√(v + ε), gain times scale, and
+    /// the steps of the running mean and variance, so that "parameter less gradient" is where they go.
+    ///
+    /// * `sums`: `[members, 2 n]`, those of [`cpu::add_moments`] from each member's first row, where they are known
+    pub(crate) fn of_batch<S: Scalar>(
+        &self,
+        site: &Site,
+        weights: Weights<S>,
+        input: &Batch<S>,
+        sums: Option<&[f64]>,
+        tape: &mut Tape<S>,
+    ) -> Batch<S> {
+        let (n, is_training) = (site.input.width(), tape.mode == Mode::Train);
+        let mut kept = tape.take(input.members, KEPT, &Shape::features(n));
+        let (mut mean, mut variance) = (vec![0.0; n], vec![0.0; n]);
+        let mut work = vec![S::default(); 3 * n];
+        let unbiased = input.rows() as f64 / (input.rows() as f64 - 1.0).max(1.0);
+        for (member, rows) in kept.data.chunks_exact_mut(KEPT * n).enumerate() {
+            let [gain, _, running_mean, running_variance] = self.parts(site, &weights, member);
+            if is_training {
+                let size = input.rows() * n;
+                let x = &input.data[member * size..(member + 1) * size];
+                match sums {
+                    Some(sums) => {
+                        mean.copy_from_slice(&sums[2 * member * n..(2 * member + 1) * n]);
+                        variance.copy_from_slice(&sums[(2 * member + 1) * n..(2 * member + 2) * n]);
+                        cpu::moments_of_sums(&mut mean, &mut variance, &x[..n], input.rows());
+                    }
+                    None => cpu::column_moments(&mut mean, &mut variance, x, &mut work),
+                }
+            } else {
+                running_mean.iter().zip(&mut mean).for_each(|(from, to)| *to = from.to_f64());
+                running_variance.iter().zip(&mut variance).for_each(|(from, to)| *to = from.to_f64());
+            }
+            for i in 0..n {
+                let scale = S::from_f64(1.0 / (variance[i] + self.epsilon).sqrt());
+                let (m, v) = (running_mean[i].to_f64(), running_variance[i].to_f64());
+                let v_batch = if is_training { variance[i] * unbiased } else { v };
+                let m_batch = if is_training { mean[i] } else { m };
+                let row = [
+                    S::from_f64(mean[i]),
+                    scale,
+                    if self.affine { gain[i] * scale } else { scale },
+                    S::from_f64(self.momentum * (m - m_batch)),
+                    S::from_f64(self.momentum * (v - v_batch)),
+                ];
+                row.into_iter().enumerate().for_each(|(at, value)| rows[at * n + i] = value);
+            }
+        }
+        kept
+    }
+
+    /// Writes the gradients of gain and shift, and the steps of the running means, of one member.
+    ///
+    /// * `sum`, `along`: sums over rows of the gradient, and of it times the normalised values
+    pub(crate) fn to_slots<S: Scalar>(&self, slots: &mut [S], sum: &[f64], along: &[f64], kept: &[S]) {
+        let n = sum.len();
+        let trained = slots.len() - 2 * n;
+        if self.affine {
+            for i in 0..n {
+                slots[i] = S::from_f64(along[i]);
+                slots[n + i] = S::from_f64(sum[i]);
+            }
+        }
+        slots[trained..].copy_from_slice(&kept[3 * n..]);
     }
 }
 
@@ -118,40 +195,15 @@ impl LayerRule for BatchNorm {
         let n = site.input.width();
         let size = input.rows() * n;
         let mut output = tape.take(input.members, input.samples, &site.output);
-        let mut kept = tape.take(input.members, KEPT, &Shape::features(n));
-        let (mut mean, mut variance) = (vec![0.0; n], vec![0.0; n]);
-        let (mut work, plain) =
-            (vec![S::default(); 3 * n], [vec![S::from_f64(1.0); n], vec![S::default(); n]]);
-        let unbiased = input.rows() as f64 / (input.rows() as f64 - 1.0).max(1.0);
+        let kept = self.of_batch(site, weights, &input, None, tape);
+        let plain = [vec![S::from_f64(1.0); n], vec![S::default(); n]];
         for member in 0..input.members {
-            let [gain, shift, running_mean, running_variance] = self.parts(site, &weights, member);
+            let [gain, shift, ..] = self.parts(site, &weights, member);
             let x = &mut input.data[member * size..(member + 1) * size];
             let y = &mut output.data[member * size..(member + 1) * size];
-            let rows = &mut kept.data[member * KEPT * n..(member + 1) * KEPT * n];
-            if tape.mode == Mode::Train {
-                cpu::column_moments(&mut mean, &mut variance, x, &mut work);
-            } else {
-                running_mean.iter().zip(&mut mean).for_each(|(from, to)| *to = from.to_f64());
-                running_variance.iter().zip(&mut variance).for_each(|(from, to)| *to = from.to_f64());
-            }
-            let (centre, rest) = rows.split_at_mut(n);
-            let (scale, rest) = rest.split_at_mut(n);
-            let (behind, rest) = rest.split_at_mut(n);
-            let (to_mean, to_variance) = rest.split_at_mut(n);
-            for i in 0..n {
-                let s = 1.0 / (variance[i] + self.epsilon).sqrt();
-                centre[i] = S::from_f64(mean[i]);
-                scale[i] = S::from_f64(s);
-                behind[i] = if self.affine { gain[i] * scale[i] } else { scale[i] };
-                // Steps of the running means, so that "parameter less gradient" is where they go.
-                let (m, v) = (running_mean[i].to_f64(), running_variance[i].to_f64());
-                let v_batch = if tape.mode == Mode::Train { variance[i] * unbiased } else { v };
-                let m_batch = if tape.mode == Mode::Train { mean[i] } else { m };
-                to_mean[i] = S::from_f64(self.momentum * (m - m_batch));
-                to_variance[i] = S::from_f64(self.momentum * (v - v_batch));
-            }
+            let (centre, rest) = kept.member(member).split_at(n);
             let [gain, shift] = if self.affine { [gain, shift] } else { [&plain[0][..], &plain[1][..]] };
-            cpu::normalise_columns(x, y, [centre, scale, gain, shift]);
+            cpu::normalise_columns(x, y, [centre, &rest[..n], gain, shift]);
         }
         tape.save(kept);
         tape.save(input);
@@ -182,15 +234,7 @@ impl LayerRule for BatchNorm {
             cpu::column_products(&mut sum, &mut along, dy, x, &mut work);
             if !gradients.is_empty() {
                 let start = member * weights.stride + site.offset;
-                let (trained, follows) = if self.affine { (2 * n, 2 * n) } else { (0, 2 * n) };
-                let slots = &mut gradients[start..start + trained + follows];
-                if self.affine {
-                    for i in 0..n {
-                        slots[i] = S::from_f64(along[i]);
-                        slots[n + i] = S::from_f64(sum[i]);
-                    }
-                }
-                slots[trained..].copy_from_slice(&stored[3 * n..]);
+                self.to_slots(&mut gradients[start..start + self.slots(n)], &sum, &along, stored);
             }
             let behind = &stored[2 * n..3 * n];
             if tape.mode == Mode::Train {

@@ -15,9 +15,10 @@ use carnot_math::random::Stream;
 use carnot_math::scalar::Scalar;
 use carnot_net::batch::Batch;
 use carnot_net::dataset::Dataset;
+use carnot_net::fused::Chain;
 use carnot_net::layers::Layer;
 use carnot_net::plan::{Plan, Weights};
-use carnot_net::tape::{Mode, Tape, Unwatched};
+use carnot_net::tape::{Mode, Tape};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -180,11 +181,12 @@ impl<'a, S: Scalar> Block<'a, S> {
             self.tape.noise.extend(self.members.clone().map(stream));
         }
         let weights = Weights { data: &self.weights, stride: plan.parameters };
-        let outputs = plan.forward(weights, input, &mut self.tape, &mut Unwatched);
+        // Made anew for every step, since the plan may be steered: a look at each site.
+        let outputs = Chain::new(plan).forward(weights, input, &mut self.tape);
         let gradient = self.loss(outputs, batch);
         let plan = &*self.plan;
         let weights = Weights { data: &self.weights, stride: plan.parameters };
-        plan.backward(weights, gradient, &mut self.gradients, &mut self.tape, &mut Unwatched);
+        Chain::new(plan).backward(weights, gradient, &mut self.gradients, &mut self.tape);
         self.update(step);
     }
 

@@ -2,13 +2,34 @@
 //!
 //! Sums run over blocks of rows in the number type and over the blocks in double precision, always in the same order.
 
-use super::multiversion;
+use super::{multiversion, over_columns};
 use crate::scalar::Scalar;
 
 /// Rows of a block: few enough that the sum of a block keeps the digits of single precision.
 const BLOCK: usize = 64;
 
 multiversion! {
+    /// The transpose: `dst[j, i] = src[i, j]`.
+    ///
+    /// * `dst`: `[columns, rows]`, `src`: `[rows, columns]`
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub fn transpose<S: Scalar>(dst: &mut [S], src: &[S], columns: usize) {
+        assert!(dst.len() == src.len() && columns > 0 && src.len().is_multiple_of(columns),
+            "the transpose of {} numbers in {columns} columns, written to {}", src.len(), dst.len());
+        let rows = src.len() / columns;
+        // Squares of a cache line, so that every line is fetched once.
+        for top in (0..rows).step_by(16) {
+            let bottom = (top + 16).min(rows);
+            for (column, to) in dst.chunks_exact_mut(rows).enumerate() {
+                for (row, to) in (top..bottom).zip(&mut to[top..bottom]) {
+                    *to = src[row * columns + column];
+                }
+            }
+        }
+    }
+
     /// Mean and variance (over n, not n − 1) of each column.
     ///
     /// * `mean`, `variance`: `[n]`, overwritten
@@ -21,32 +42,36 @@ multiversion! {
         let n = mean.len();
         assert!(n > 0 && src.len() >= n && src.len().is_multiple_of(n), "moments of {} numbers in {n} columns", src.len());
         assert!(variance.len() == n && work.len() == 3 * n, "room for {n} columns");
-        let rows = (src.len() / n) as f64;
         // Differences from the first row: a column far from zero keeps its digits, and a constant one has variance zero.
-        let (origin, sums) = work.split_at_mut(n);
-        let (sum, square) = sums.split_at_mut(n);
+        let (origin, work) = work.split_at_mut(n);
         origin.copy_from_slice(&src[..n]);
         mean.fill(0.0);
         variance.fill(0.0);
+        add_moments(mean, variance, src, origin, work);
+        moments_of_sums(mean, variance, origin, src.len() / n);
+    }
+
+    /// Adds the sums over rows of what columns differ from `origin`, and of its square.
+    ///
+    /// * `sum`, `square`: `[n]`; `src`: `[rows, n]`; `origin`: `[n]`; `work`: `[2 n]`, overwritten
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub fn add_moments<S: Scalar>(sum: &mut [f64], square: &mut [f64], src: &[S], origin: &[S], work: &mut [S]) {
+        let n = origin.len();
+        assert!(sum.len() == n && square.len() == n && work.len() == 2 * n, "room for {n} columns");
+        let (part, part_square) = work.split_at_mut(n);
         for block in src.chunks(BLOCK * n) {
-            sum.fill(S::default());
-            square.fill(S::default());
-            for row in block.chunks_exact(n) {
-                for i in 0..n {
-                    let d = row[i] - origin[i];
-                    sum[i] += d;
-                    square[i] += d * d;
-                }
+            part.fill(S::default());
+            part_square.fill(S::default());
+            for rows in block.chunks(16 * n) {
+                super::bend::fetch_behind(rows);
+                over_columns!(n, at, LANES, moment_lanes::<S, LANES>(part, part_square, rows, origin, at));
             }
             for i in 0..n {
-                mean[i] += sum[i].to_f64();
-                variance[i] += square[i].to_f64();
+                sum[i] += part[i].to_f64();
+                square[i] += part_square[i].to_f64();
             }
-        }
-        for i in 0..n {
-            let d = mean[i] / rows;
-            variance[i] = (variance[i] / rows - d * d).max(0.0);
-            mean[i] = origin[i].to_f64() + d;
         }
     }
 
@@ -121,6 +146,42 @@ multiversion! {
             }
         }
     }
+}
+
+/// Mean and variance, in place of the sums of [`add_moments`] over so many rows.
+pub fn moments_of_sums<S: Scalar>(sum: &mut [f64], square: &mut [f64], origin: &[S], rows: usize) {
+    for ((sum, square), origin) in sum.iter_mut().zip(square).zip(origin) {
+        let d = *sum / rows as f64;
+        *square = (*square / rows as f64 - d * d).max(0.0);
+        *sum = origin.to_f64() + d;
+    }
+}
+
+/// Sums and sums of squares of some columns, with the sums in registers.
+#[inline(always)]
+fn moment_lanes<S: Scalar, const L: usize>(
+    sum: &mut [S],
+    square: &mut [S],
+    block: &[S],
+    origin: &[S],
+    at: usize,
+) {
+    let n = origin.len();
+    let (sum, square) = (&mut sum[at..at + L], &mut square[at..at + L]);
+    let (mut a, mut b) = ([S::default(); L], [S::default(); L]);
+    a.copy_from_slice(sum);
+    b.copy_from_slice(square);
+    let origin = &origin[at..at + L];
+    for row in block.chunks_exact(n) {
+        let row = &row[at..at + L];
+        for l in 0..L {
+            let d = row[l] - origin[l];
+            a[l] += d;
+            b[l] += d * d;
+        }
+    }
+    sum.copy_from_slice(&a);
+    square.copy_from_slice(&b);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! No loop uses fused multiply-add, and sums run in fixed lanes, so the three versions give the same bits: a result does not
 //! depend on the machine, on alignment or on how many threads run beside it. All run on the calling thread.
 
+mod bend;
 mod columns;
 mod elementwise;
 mod loss;
@@ -10,11 +11,38 @@ mod optimizer;
 pub mod places;
 mod reduction;
 
-pub use columns::{column_moments, column_products, normalise_columns, normalise_columns_back};
+pub use bend::{Bend, bend_columns, bend_columns_back, centre_columns_back};
+pub use columns::{
+    add_moments, column_moments, column_products, moments_of_sums, normalise_columns, normalise_columns_back,
+    transpose,
+};
 pub use elementwise::{add_assign, axpy, bias_rows, multiply_assign, scale};
 pub use loss::{Loss, softmax_cross_entropy, squared_error};
 pub use optimizer::{AdamStep, MomentumStep, adam_step, momentum_step};
 pub use reduction::{column_sums, dot, sum_of_squares};
+
+/// Calls a function for the columns from `at` on, `LANES` of them at a time: 16, and 4 or 1 for the last ones.
+macro_rules! over_columns {
+    ($n:expr, $at:ident, $lanes:ident, $call:expr) => {{
+        let n = $n;
+        let mut $at = 0;
+        while $at + 16 <= n {
+            const $lanes: usize = 16;
+            $call;
+            $at += 16;
+        }
+        while $at + 4 <= n {
+            const $lanes: usize = 4;
+            $call;
+            $at += 4;
+        }
+        while $at < n {
+            const $lanes: usize = 1;
+            $call;
+            $at += 1;
+        }
+    }};
+}
 
 /// Compiles each function for the instruction sets worth having and picks one at run time.
 ///
@@ -48,4 +76,4 @@ macro_rules! multiversion {
         }
     )* };
 }
-use multiversion;
+use {multiversion, over_columns};

@@ -1,6 +1,6 @@
 //! Many numbers in, few out, in an order that never changes.
 
-use super::multiversion;
+use super::{multiversion, over_columns};
 use crate::scalar::Scalar;
 
 /// Independent partial sums: enough for two AVX-512 registers of doubles.
@@ -57,12 +57,24 @@ multiversion! {
         if !accumulate {
             dst.fill(S::default());
         }
-        for row in src.chunks_exact(dst.len().max(1)) {
-            for (d, s) in dst.iter_mut().zip(row) {
-                *d += *s;
-            }
+        for block in src.chunks(64 * dst.len().max(1)) {
+            over_columns!(dst.len(), at, WIDTH, sum_lanes::<S, WIDTH>(dst, block, at));
         }
     }
+}
+
+/// Some columns, with their sums in registers.
+#[inline(always)]
+fn sum_lanes<S: Scalar, const L: usize>(dst: &mut [S], block: &[S], at: usize) {
+    let n = dst.len();
+    let mut sum: [S; L] = dst[at..at + L].try_into().expect("a slice of that length");
+    for row in block.chunks_exact(n) {
+        let row = &row[at..at + L];
+        for l in 0..L {
+            sum[l] += row[l];
+        }
+    }
+    dst[at..at + L].copy_from_slice(&sum);
 }
 
 /// Adds the lanes pairwise, always in the same order.
