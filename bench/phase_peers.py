@@ -318,7 +318,7 @@ def carnot(program: str, images: str, count: int, cpus: list[int], steps: int) -
     """The diagram by `carnot phase`, from start to end of the process, with the load curves read."""
     slopes, noises = cells(count)
     command = [program, "phase", "--data", images, "--side", str(SIDE), "--train", str(ROWS), "--scaling", "unit", "--noise", "dropout"]
-    command += ["--chains", "0", "--epochs", str(steps), "--threads", str(len(cpus)), "--json"]
+    command += ["--chains", "0", "--sharpness", "0", "--epochs", str(steps), "--threads", str(len(cpus)), "--json"]
     command += ["--slopes", ",".join(map(str, slopes)), "--noises", ",".join(map(str, noises))]
     with tempfile.TemporaryDirectory() as folder:
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
