@@ -31,6 +31,9 @@ pub enum Show {
     Sharpness,
 }
 
+/// A number of a load curve; `None` where it does not exist.
+pub type OfCurve = fn(&[f64]) -> Option<f64>;
+
 /// A number of a trained network.
 pub struct Observable {
     /// Which one.
@@ -42,7 +45,7 @@ pub struct Observable {
     /// The number; `None` where it does not exist.
     pub of: fn(&Answer) -> Option<f64>,
     /// The same of a curve alone, where that is enough: then the chain has it too.
-    pub of_curve: Option<fn(&[f64]) -> Option<f64>>,
+    pub of_curve: Option<OfCurve>,
 }
 
 /// All of them.
