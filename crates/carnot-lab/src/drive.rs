@@ -128,7 +128,7 @@ fn finished(question: &dyn Question, run: &Run, manner: &Manner) -> Result<Optio
     if let Some(page) = manner.page.filter(|_| !run.page().exists()) {
         run.keep(&report, Some(&page(&report)))?;
     }
-    let of = Work::new(question, run)?.jobs.len();
+    let of = question.plan()?.len();
     Ok(Some(Answer { report, is_finished: true, done: of, of }))
 }
 

@@ -1,6 +1,6 @@
 //! Settings that several experiments share: how a network starts, and the data it sees.
 
-use carnot_net::dataset::{self, Dataset, Options, Scaling};
+use carnot_net::dataset::{self, Dataset, Options, Scaling, Targets};
 use carnot_net::hyper::{LayerInit, Scheme};
 use carnot_net::plan::Plan;
 use carnot_theory::initial::{Initial, initial};
@@ -125,6 +125,34 @@ impl DataSettings {
         let (label, scaling) = (self.label.clone(), self.scaling);
         let options = Options { seed, samples: self.samples, scaling, label, ..Options::default() };
         Ok(dataset::open(self.data.as_deref().unwrap_or("digits"), &options)?)
+    }
+
+    /// Reads images (or rows) as they are, resized to `side` pixels along each side where that is given.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data, or when they are no images and should be resized.
+    pub fn sized(&self, side: Option<usize>, seed: u64) -> Result<Dataset, LabError> {
+        let data = self.whole(seed)?;
+        Ok(match side {
+            Some(side) => data.resized(side)?,
+            None => data,
+        })
+    }
+
+    /// The same settings with name and checksum filled in, of data that must have classes.
+    ///
+    /// # Errors
+    /// When the checksum is of other data, or the targets are no classes.
+    pub fn pinned_classes(self, data: &Dataset) -> Result<DataSettings, LabError> {
+        let found = checksum(data);
+        if let Some(wanted) = self.data_checksum.as_ref().filter(|wanted| **wanted != found) {
+            within("data_checksum", wanted, false, &format!("{found}, that of the data as they are now"))?;
+        }
+        if !matches!(data.targets, Targets::Classes { .. }) {
+            return Err(carnot_sim::error::SimError::NoClasses.into());
+        }
+        let name = self.data.unwrap_or_else(|| "digits".into());
+        Ok(DataSettings { data: Some(name), data_checksum: Some(found), ..self })
     }
 
     /// The same settings with the checksum of the data, and the data.

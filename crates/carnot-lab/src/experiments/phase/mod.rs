@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use carnot_math::random::Stream;
 use carnot_net::activation::Activation;
-use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::dataset::Dataset;
 use carnot_report::report::Report;
 use carnot_theory::spring_block::chain::{Friction, Parameters};
 use carnot_theory::spring_block::grid::{GridPlan, grid};
@@ -219,21 +219,13 @@ impl Experiment for Phase {
             published::check(&spec)?;
         }
         let data = whole(&spec)?;
-        let checksum = format!("{:016x}", data.checksum());
-        if let Some(wanted) = spec.data.data_checksum.as_ref().filter(|wanted| **wanted != checksum) {
-            within("data_checksum", wanted, false, &format!("{checksum}, that of the data as they are now"))?;
-        }
         within(
             "train",
             spec.train,
             (2..data.len()).contains(&spec.train),
             &format!("2 to {}, so that a test sample is left", data.len() - 1),
         )?;
-        if !matches!(data.targets, Targets::Classes { .. }) {
-            return Err(carnot_sim::error::SimError::NoClasses.into());
-        }
-        spec.data.data = Some(spec.data.data.unwrap_or_else(|| "digits".into()));
-        spec.data.data_checksum = Some(checksum);
+        spec.data = spec.data.pinned_classes(&data)?;
         Ok(spec)
     }
 
@@ -324,11 +316,7 @@ fn read(spec: &PhaseSpec, points: &[Point]) -> Result<write::Diagram, LabError> 
 }
 
 fn whole(spec: &PhaseSpec) -> Result<Dataset, LabError> {
-    let data = spec.data.whole(spec.seed)?;
-    let data = match spec.side {
-        Some(side) => data.resized(side)?,
-        None => data,
-    };
+    let data = spec.data.sized(spec.side, spec.seed)?;
     let shape = match (spec.model, data.shape.as_slice()) {
         (Model::Mlp | Model::Residual, _) => vec![data.width()],
         (Model::Cnn, &[height, width]) => vec![height, width, 1],

@@ -2,7 +2,6 @@
 
 use carnot_net::batch::Batch;
 use carnot_net::dataset::{Dataset, Targets};
-use carnot_net::hyper::LayerInit;
 use carnot_net::layers::Role;
 use carnot_net::plan::{Plan, Weights};
 use carnot_net::tape::{Mode, Tape, Watch};
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PhaseSpec;
 use super::axes::Noise;
-use super::stack::{Model, Places, network, places};
+use super::stack::{self, Model, Places, network, places};
 use crate::error::LabError;
 
 /// What one network says.
@@ -59,12 +58,7 @@ pub fn trained(
     };
     let classes = train.targets.outputs().max(test.targets.outputs());
     let plan = Plan::new(&network(spec, &train.shape, classes, slope, of(Noise::Dropout, spec.dropout))?)?;
-    let init: Vec<LayerInit> = plan
-        .all()
-        .iter()
-        .filter(|site| site.weighted.is_some())
-        .map(|site| LayerInit::torch(site.fan_in()))
-        .collect();
+    let init = stack::init(&plan);
     let steps = spec.epochs * train.len().div_ceil(batch.max(1)) as u64;
     let training = Training {
         plan: &plan,

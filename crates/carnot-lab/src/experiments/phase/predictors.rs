@@ -45,7 +45,9 @@ const FITS: f64 = 0.98;
 
 /// Correlates every predictor with test accuracy over the cells, for each seed alone; the error is that of the mean over seeds, which
 /// share the data and the cells.
-pub fn found(diagram: &Diagram) -> Vec<Found> {
+///
+/// * returns: one for each predictor, and the number of networks that entered
+pub fn found(diagram: &Diagram) -> (Vec<Found>, usize) {
     // A seed counts when every cell that was trained has it, so that all seeds speak of the same cells.
     let sizes = || diagram.cells.iter().flatten().map(Vec::len).filter(|&seeds| seeds > 0);
     let seeds = sizes().min().unwrap_or(0);
@@ -87,7 +89,7 @@ pub fn found(diagram: &Diagram) -> Vec<Found> {
             fitted: over(&|seed| rank(seed, own, test, true)),
         }
     };
-    PREDICTORS.iter().map(row).filter(|found| found.all.is_some()).collect()
+    (PREDICTORS.iter().map(row).filter(|found| found.all.is_some()).collect(), seeds * sizes().count())
 }
 
 /// As a table.

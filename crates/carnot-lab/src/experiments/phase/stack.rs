@@ -1,5 +1,6 @@
 //! The networks of a diagram: what they are made of, and where they are read.
 
+use carnot_net::hyper::LayerInit;
 use carnot_net::layers::Layer;
 use carnot_net::layers::activate::Activate;
 use carnot_net::layers::batch_norm::BatchNorm;
@@ -110,6 +111,11 @@ pub fn network(
         });
     };
     Ok(Network { input, layers })
+}
+
+/// PyTorch's default start of every layer with weights.
+pub fn init(plan: &Plan) -> Vec<LayerInit> {
+    plan.weighted_sites().iter().map(|site| LayerInit::torch(site.fan_in())).collect()
 }
 
 /// Where a network is read, by the number of the site.

@@ -147,9 +147,9 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report.sections.push(Section::Table(corners(spec, diagram)));
     let near = spec.published.then(|| published::nearness(spec, diagram)).flatten();
     report.sections.extend(near.as_ref().map(|near| Section::Table(published::table(near))));
-    let goes = predictors::found(diagram);
+    let (goes, entered) = predictors::found(diagram);
     if !goes.is_empty() {
-        report.sections.push(Section::Table(predictors::table(&goes, diagram.networks())));
+        report.sections.push(Section::Table(predictors::table(&goes, entered)));
     }
     report.extra.insert("against_published".into(), json!(near));
     report.extra.insert("goes_with_test_accuracy".into(), json!(goes));

@@ -10,7 +10,7 @@ mod write;
 use std::collections::HashMap;
 
 use carnot_math::random::Stream;
-use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::dataset::Dataset;
 use carnot_report::report::Report;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -189,18 +189,10 @@ impl Experiment for Tune {
         spec.response = Some(spec.law().response);
         check_ranges(&spec)?;
         let data = whole(&spec)?;
-        let checksum = format!("{:016x}", data.checksum());
-        if let Some(wanted) = spec.data.data_checksum.as_ref().filter(|wanted| **wanted != checksum) {
-            within("data_checksum", wanted, false, &format!("{checksum}, that of the data as they are now"))?;
-        }
         let most = data.len() - 1;
         let range = format!("4 to {most}, so that a test sample is left");
         within("train", spec.train, (4..=most).contains(&spec.train), &range)?;
-        if !matches!(data.targets, Targets::Classes { .. }) {
-            return Err(carnot_sim::error::SimError::NoClasses.into());
-        }
-        spec.data.data = Some(spec.data.data.unwrap_or_else(|| "digits".into()));
-        spec.data.data_checksum = Some(checksum);
+        spec.data = spec.data.pinned_classes(&data)?;
         Ok(spec)
     }
 
@@ -275,11 +267,7 @@ fn check_ranges(spec: &TuneSpec) -> Result<(), LabError> {
 }
 
 fn whole(spec: &TuneSpec) -> Result<Dataset, LabError> {
-    let data = spec.data.whole(spec.seed)?;
-    let data = match spec.side {
-        Some(side) => data.resized(side)?,
-        None => data,
-    };
+    let data = spec.data.sized(spec.side, spec.seed)?;
     let width = data.width();
     Ok(data.reshaped(&[width])?)
 }

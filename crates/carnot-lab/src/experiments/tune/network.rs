@@ -4,7 +4,6 @@ use std::sync::Mutex;
 
 use carnot_net::activation::Activation;
 use carnot_net::dataset::Dataset;
-use carnot_net::hyper::LayerInit;
 use carnot_net::plan::Plan;
 use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
@@ -79,12 +78,7 @@ pub fn trained(
     seed: u64,
 ) -> Result<Answer, LabError> {
     let plan = plan(spec, sets, start)?;
-    let init: Vec<LayerInit> = plan
-        .all()
-        .iter()
-        .filter(|site| site.weighted.is_some())
-        .map(|site| LayerInit::torch(site.fan_in()))
-        .collect();
+    let init = stack::init(&plan);
     let train = &sets.train;
     let batch = if spec.batch == 0 { train.len() } else { spec.batch.min(train.len()) };
     let per_epoch = train.len().div_ceil(batch) as u64;
