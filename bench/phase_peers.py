@@ -254,23 +254,24 @@ def work_jax(name: str, at_once: int, chosen: list[tuple[float, float]], data: t
 
 
 def work_limit(threads: int) -> dict[str, Any]:
-    """Operations a second of square products, and of those of a layer, for two seconds each: at best, and by processor time."""
+    """Operations a second of square products, and of those of a layer, for two seconds each: in the best single product, in the best
+    tenth of a second, and by processor time."""
     import torch
 
     torch.set_num_threads(threads)
 
     def speed(m: int, k: int, n: int) -> dict[str, float]:
         a, b, out = torch.rand(m, k), torch.rand(k, n), torch.empty(m, n)
-        repeats, rates = max(1, int(2e8 / (2 * m * k * n))), []
-        end = time.perf_counter() + 2
-        start, count = clock(), 0
-        while time.perf_counter() < end:
-            before = time.perf_counter()
-            for _ in range(repeats):
-                torch.mm(a, b, out=out)
-            count += repeats
-            rates.append(2 * m * k * n * repeats / (time.perf_counter() - before))
-        return {"best": max(rates), "processor": 2 * m * k * n * count / (clock() - start)[1]}
+        one, ends = 2 * m * k * n, [time.perf_counter()]
+        start = clock()
+        while ends[-1] < ends[0] + 2:
+            torch.mm(a, b, out=out)
+            ends.append(time.perf_counter())
+        processor = (clock() - start)[1]
+        ends = np.array(ends)
+        # Of the products that begin at each, those that end within a tenth of a second.
+        window = [(np.searchsorted(ends, begin + 0.1) - 1 - at) * one / 0.1 for at, begin in enumerate(ends) if begin + 0.1 <= ends[-1]]
+        return {"single": one / np.diff(ends).min(), "best": max(window), "processor": one * (len(ends) - 1) / processor}
 
     shapes = {"square": (LIMIT, LIMIT, LIMIT), "layer": (ROWS, WIDTH, WIDTH)}
     return {f"{name} {key}": rate for name, shape in shapes.items() for key, rate in speed(*shape).items()}

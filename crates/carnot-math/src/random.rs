@@ -97,14 +97,16 @@ impl Stream {
         real
     }
 
-    /// Fills a slice with sixteen random bits each: those that [`Stream::fill_kept`] compares with its p, in its order.
-    pub fn fill_draws(&mut self, out: &mut [u16]) {
+    /// Marks with 1 what [`Stream::fill_kept`] would drop with the same draws, the rest with 0.
+    ///
+    /// * `steps`: probability of being dropped, in multiples of 2⁻¹⁶
+    pub fn fill_dropped(&mut self, out: &mut [u8], steps: u32) {
         let mut bytes = [0u8; 1024];
         for part in out.chunks_mut(bytes.len() / 2) {
             let own = &mut bytes[..2 * part.len()];
             self.generator.fill_bytes(own);
             for (value, pair) in part.iter_mut().zip(own.chunks_exact(2)) {
-                *value = u16::from_le_bytes([pair[0], pair[1]]);
+                *value = u8::from(u32::from(u16::from_le_bytes([pair[0], pair[1]])) < steps);
             }
         }
     }

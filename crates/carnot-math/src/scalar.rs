@@ -36,8 +36,6 @@ pub trait Scalar:
     fn to_f64(self) -> f64;
     /// Square root.
     fn root(self) -> Self;
-    /// Whether the sign is minus, that of −0 too.
-    fn is_negative(self) -> bool;
     /// False for NaN and infinities.
     fn is_finite(self) -> bool;
 }
@@ -65,10 +63,6 @@ macro_rules! scalar {
             #[inline(always)]
             fn root(self) -> Self {
                 self.sqrt()
-            }
-            #[inline(always)]
-            fn is_negative(self) -> bool {
-                self.is_sign_negative()
             }
             #[inline(always)]
             fn is_finite(self) -> bool {

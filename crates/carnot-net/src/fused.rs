@@ -3,8 +3,10 @@
 //!
 //! Layer by layer, every number of a hidden layer is written and read again a dozen times, each time from far away. Here a batch norm, an
 //! activation that is straight on both sides of zero, dropout and the dense layer behind them are one [`Group`]: a block of rows is
-//! normalised, bent, dropped and multiplied before the next one is looked at, and so it is on the way back. Every other layer goes its
-//! own way. The draws of dropout are those of the layers; sums and products differ by rounding only.
+//! normalised, bent, dropped and multiplied before the next one is looked at, and so it is on the way back, where it is bent once more:
+//! only what linear maps put out is kept. The gradient of a group leaves it before the means that a norm takes off are known; the group
+//! before takes them off, block by block. Every other layer goes its own way. The draws of dropout are those of the layers; sums and
+//! products differ by rounding only.
 
 use crate::batch::Batch;
 use crate::layers::batch_norm::BatchNorm;
@@ -79,16 +81,51 @@ impl<'a> Chain<'a> {
         gradients: &mut [S],
         tape: &mut Tape<S>,
     ) {
-        let mut gradient = output_gradient;
+        let (mut gradient, mut centring) = (output_gradient, None);
         for (at, link) in self.links.iter().enumerate().rev() {
-            gradient = match link {
+            (gradient, centring) = match link {
                 Link::Alone(site) => {
-                    site.layer.backward(site, weights, gradient, gradients, tape, &mut Unwatched, at > 0)
+                    let whole = Centring::finish(centring, gradient, tape);
+                    (site.layer.backward(site, weights, whole, gradients, tape, &mut Unwatched, at > 0), None)
                 }
-                Link::Together(group) => group.backward(weights, gradient, gradients, tape, at > 0),
+                Link::Together(group) => {
+                    group.backward(weights, (gradient, centring), gradients, tape, at > 0)
+                }
             };
         }
         tape.give(gradient);
+    }
+}
+
+/// What is still to be done to the gradient of a group's input: a norm takes off what moves all rows alike, which is known only when all
+/// rows have been seen.
+struct Centring<S> {
+    /// What entered the norm.
+    input: Batch<S>,
+    /// The numbers of [`cpu::centre_columns_back`], `[members, 4, n]`.
+    by: Vec<S>,
+}
+
+impl<S: Scalar> Centring<S> {
+    /// Rows of one member that entered the norm, and its numbers.
+    fn member(&self, member: usize) -> (&[S], [&[S]; 4]) {
+        let n = self.input.shape.width();
+        (self.input.member(member), rows_of(&self.by[4 * member * n..], n))
+    }
+
+    /// The whole gradient at once, for a layer that goes its own way.
+    fn finish(centring: Option<Centring<S>>, gradient: Batch<S>, tape: &mut Tape<S>) -> Batch<S> {
+        let Some(centring) = centring else { return gradient };
+        let mut whole = tape.take(gradient.members, gradient.samples, &gradient.shape);
+        let mut sums = vec![S::default(); gradient.shape.width()];
+        let size = gradient.data.len() / gradient.members.max(1);
+        for (member, to) in whole.data.chunks_exact_mut(size.max(1)).enumerate() {
+            let (z, by) = centring.member(member);
+            cpu::centre_columns_back(to, gradient.member(member), z, by, &mut sums);
+        }
+        [gradient, centring.input].into_iter().for_each(|batch| tape.give(batch));
+        tape.give_values(centring.by);
+        whole
     }
 }
 
@@ -120,10 +157,10 @@ impl<'a> Group<'a> {
     fn bend<S: Scalar>(&self) -> Bend<S> {
         let kept = 1.0 / (1.0 - f64::from(self.dropped) / 65536.0);
         let [right, left, at_zero] = self.slopes.map(|slope| S::from_f64(slope * kept));
-        Bend { right, left, at_zero, dropped: self.dropped }
+        Bend { right, left, at_zero }
     }
 
-    /// Saves what entered, what was multiplied, and the numbers of the norm.
+    /// Saves what entered, what was dropped, and the numbers of the norm.
     ///
     /// * input and output: the values, and for each member the sums of [`cpu::add_moments`] from its first row, where they are known
     fn forward<S: Scalar>(
@@ -136,35 +173,34 @@ impl<'a> Group<'a> {
         let (norm, site) = self.norm;
         let (dense, dense_site) = self.dense;
         let (rows, n, width) = (input.rows(), site.input.width(), dense_site.output.width());
-        let mut bent = tape.take(input.members, input.samples, &site.output);
         let mut output = tape.take(input.members, input.samples, &dense_site.output);
         let kept = norm.of_batch(site, weights, &input, sums.as_deref(), tape);
         let mut sums = vec![0.0; if is_normed { 2 * input.members * width } else { 0 }];
         let mut work = vec![S::default(); 2 * width];
-        let mut origin = vec![S::default(); width];
-        let mut turned = tape.take_values(n * width);
-        let mut draws = vec![0u16; if self.dropped > 0 { ROWS.min(rows) * n } else { 0 }];
+        let (mut origin, no_shift) = (vec![S::default(); width], vec![S::default(); n]);
+        let (mut turned, mut bent) = (tape.take_values(n * width), tape.take_values(ROWS.min(rows) * n));
+        let mut dropped = tape.take_marks(if self.dropped > 0 { input.data.len() } else { 0 });
         for member in 0..input.members {
             let weight = weights.of(member, dense_site.offset, width * n);
             cpu::transpose(&mut turned, weight, n);
             let bias = weights.of(member, dense_site.offset + width * n, if dense.bias { width } else { 0 });
-            let [_, shift, ..] = norm.parts(site, &weights, member);
-            let shift = if norm.affine { shift } else { &[] };
-            let [mean, _, factor, ..] = kept_rows(kept.member(member), n);
-            let no_shift = vec![S::default(); if shift.is_empty() { n } else { 0 }];
-            let by = [mean, factor, if shift.is_empty() { &no_shift } else { shift }];
-            let own = member * rows * n..(member + 1) * rows * n;
-            let blocks = input.data[own.clone()].chunks(ROWS * n).zip(bent.data[own].chunks_mut(ROWS * n));
+            let by = self.by(&weights, &kept, member, &no_shift);
+            let marks = dropped.get_mut(member * rows * n..(member + 1) * rows * n).unwrap_or_default();
+            let mut marks = marks.chunks_mut(ROWS * n);
             let to = &mut output.data[member * rows * width..(member + 1) * rows * width];
-            let next = input.member(member).chunks(ROWS * n).skip(1).chain([&[][..]]);
-            for (at, (((z, h), to), next)) in blocks.zip(to.chunks_mut(ROWS * width)).zip(next).enumerate() {
-                let draws = &mut draws[..if self.dropped > 0 { z.len() } else { 0 }];
+            let mut after = input.member(member).chunks(ROWS * n).skip(1);
+            let blocks = input.member(member).chunks(ROWS * n).zip(to.chunks_mut(ROWS * width));
+            for (at, (z, to)) in blocks.enumerate() {
+                let marks = marks.next().unwrap_or_default();
                 if self.dropped > 0 {
-                    tape.noise[member].fill_draws(draws);
+                    tape.noise[member].fill_dropped(marks, self.dropped);
                 }
-                cpu::bend_columns(h, z, draws, by, self.bend());
+                let h = &mut bent[..z.len()];
+                cpu::bend_columns(h, z, marks, by, self.bend());
                 let (h, map) = (View::new(h, z.len() / n, n), View::new(&turned, n, width));
-                product_from(to, h, map, if dense.bias { Start::Row(bias) } else { Start::Nothing }, &[next]);
+                let (start, next) =
+                    (if dense.bias { Start::Row(bias) } else { Start::Nothing }, after.next());
+                product_from(to, h, map, start, &[next.unwrap_or_default()]);
                 if is_normed {
                     if at == 0 {
                         origin.copy_from_slice(&to[..width]);
@@ -175,83 +211,117 @@ impl<'a> Group<'a> {
                 }
             }
         }
-        tape.give_values(turned);
+        [turned, bent].into_iter().for_each(|values| tape.give_values(values));
         tape.save(kept);
         tape.save(input);
-        tape.save(bent);
+        tape.save_marks(dropped);
         (output, is_normed.then_some(sums))
     }
 
+    /// Mean, factor and shift of one member's norm.
+    fn by<'b, S: Scalar>(
+        &self,
+        weights: &Weights<'b, S>,
+        kept: &'b Batch<S>,
+        member: usize,
+        no_shift: &'b [S],
+    ) -> [&'b [S]; 3] {
+        let (norm, site) = self.norm;
+        let [mean, _, factor, ..]: [&[S]; 5] = rows_of(kept.member(member), site.input.width());
+        let [_, shift, ..] = norm.parts(site, weights, member);
+        [mean, factor, if norm.affine { shift } else { no_shift }]
+    }
+
+    /// The gradient of the input, and what is still to be done to it.
     fn backward<S: Scalar>(
         &self,
         weights: Weights<S>,
-        gradient: Batch<S>,
+        (gradient, centring): (Batch<S>, Option<Centring<S>>),
         gradients: &mut [S],
         tape: &mut Tape<S>,
         need_input: bool,
-    ) -> Batch<S> {
+    ) -> (Batch<S>, Option<Centring<S>>) {
         let (norm, site) = self.norm;
         let (dense, dense_site) = self.dense;
-        let (bent, input, kept) = (tape.recall(), tape.recall(), tape.recall());
+        let (dropped, input, kept) = (tape.recall_marks(), tape.recall(), tape.recall());
         let (rows, n, width) = (gradient.rows(), site.input.width(), dense_site.output.width());
+        let most = ROWS.min(rows);
         let mut back = tape.take(gradient.members, gradient.samples, &site.input);
-        let (mut sums, mut work) = (vec![0.0; 2 * n], vec![S::default(); 2 * n]);
+        let (mut bent, mut whole) = (tape.take_values(most * n), tape.take_values(most * width));
+        let mut by = tape.take_values(if need_input { 4 * gradient.members * n } else { 0 });
+        let (mut sums, mut work, no_shift) =
+            (vec![0.0; 2 * n], vec![S::default(); 2 * n], vec![S::default(); n]);
+        let mut to_nothing = vec![S::default(); if dense.bias { 0 } else { width }];
         for member in 0..gradient.members {
-            let [mean, scale, factor, ..] = kept_rows(kept.member(member), n);
+            let own_by = self.by(&weights, &kept, member, &no_shift);
             let weight = weights.of(member, dense_site.offset, width * n);
             let start = member * weights.stride;
             let (to_norm, rest) = gradients[start + site.offset..].split_at_mut(norm.slots(n));
             let (to_weight, rest) =
                 rest[dense_site.offset - site.offset - norm.slots(n)..].split_at_mut(width * n);
-            let to_bias = &mut rest[..if dense.bias { width } else { 0 }];
+            let to_bias = if dense.bias { &mut rest[..width] } else { &mut to_nothing[..] };
             to_bias.fill(S::default());
             sums.fill(0.0);
-            let own = member * rows * n..(member + 1) * rows * n;
-            let (z, h, to) = (&input.data[own.clone()], &bent.data[own.clone()], &mut back.data[own]);
-            let dz = &gradient.data[member * rows * width..(member + 1) * rows * width];
-            let mut after = dz.chunks(ROWS * width).skip(1);
-            let blocks = dz.chunks(ROWS * width).zip(h.chunks(ROWS * n)).zip(z.chunks(ROWS * n));
-            for (at, (((dz, h), z), to)) in blocks.zip(to.chunks_mut(ROWS * n)).enumerate() {
-                let (down, next) = (View::new(dz, dz.len() / width, width), after.next().unwrap_or_default());
-                product_from(to, down, View::new(weight, width, n), Start::Nothing, &[h, z]);
-                cpu::bend_columns_back(to, h, z, mean, self.bend(), &mut sums, &mut work);
-                let start = if at > 0 { Start::Itself } else { Start::Nothing };
-                product_from(to_weight, down.transposed(), View::new(h, h.len() / n, n), start, &[next]);
-                if dense.bias {
+            let (of_all, size) = (gradient.member(member), ROWS * width);
+            let (beyond, beyond_by) = match &centring {
+                Some(centring) => centring.member(member),
+                None => (&[][..], [&[][..]; 4]),
+            };
+            let part = |all, at| <[S]>::chunks(all, size).nth(at).unwrap_or_default();
+            let marks = dropped.get(member * rows * n..(member + 1) * rows * n).unwrap_or_default();
+            let mut marks = marks.chunks(ROWS * n);
+            let to = &mut back.data[member * rows * n..(member + 1) * rows * n];
+            let blocks = input.member(member).chunks(ROWS * n).zip(to.chunks_mut(ROWS * n));
+            for (at, (z, to)) in blocks.enumerate() {
+                let mut dz: &[S] = part(of_all, at);
+                if centring.is_some() {
+                    let whole = &mut whole[..dz.len()];
+                    cpu::centre_columns_back(whole, dz, part(beyond, at), beyond_by, to_bias);
+                    dz = whole;
+                } else {
                     cpu::column_sums(to_bias, dz, true);
                 }
+                let (down, h) = (View::new(dz, dz.len() / width, width), &mut bent[..z.len()]);
+                product_from(to, down, View::new(weight, width, n), Start::Nothing, &[z]);
+                let marks = marks.next().unwrap_or_default();
+                cpu::bend_columns_back(to, h, z, marks, own_by, self.bend(), (&mut sums, &mut work));
+                let start = if at > 0 { Start::Itself } else { Start::Nothing };
+                let ahead = [part(of_all, at + 1), part(beyond, at + 1)];
+                product_from(to_weight, down.transposed(), View::new(h, h.len() / n, n), start, &ahead);
             }
             // What was added up lacks the scale that makes z − mean normal.
+            let [mean, scale, factor, ..]: [&[S]; 5] = rows_of(kept.member(member), n);
             let (sum, along) = sums.split_at_mut(n);
             along.iter_mut().zip(scale).for_each(|(a, s)| *a *= s.to_f64());
             norm.to_slots(to_norm, sum, along, kept.member(member));
-            if !need_input {
-                continue;
-            }
-            let share = 1.0 / rows as f64;
-            let (shift, pull) = work.split_at_mut(n);
-            for i in 0..n {
-                shift[i] = S::from_f64(sum[i] * share);
-                pull[i] = S::from_f64(along[i] * share * factor[i].to_f64() * scale[i].to_f64());
-            }
-            for (to, z) in to_blocks(&mut back, member, rows * n).zip(input.member(member).chunks(ROWS * n)) {
-                cpu::centre_columns_back(to, z, [mean, factor, shift, pull]);
+            if let Some(by) = by.get_mut(4 * member * n..4 * (member + 1) * n) {
+                let share = 1.0 / rows as f64;
+                for i in 0..n {
+                    let pull = along[i] * share * factor[i].to_f64() * scale[i].to_f64();
+                    let row = [mean[i], factor[i], S::from_f64(sum[i] * share), S::from_f64(pull)];
+                    row.into_iter().enumerate().for_each(|(at, value)| by[at * n + i] = value);
+                }
             }
         }
-        [gradient, bent, input, kept].into_iter().for_each(|batch| tape.give(batch));
-        back
+        if let Some(Centring { input, by }) = centring {
+            tape.give(input);
+            tape.give_values(by);
+        }
+        [gradient, kept].into_iter().for_each(|batch| tape.give(batch));
+        [bent, whole].into_iter().for_each(|values| tape.give_values(values));
+        tape.give_marks(dropped);
+        if need_input {
+            return (back, Some(Centring { input, by }));
+        }
+        tape.give(input);
+        tape.give_values(by);
+        (back, None)
     }
 }
 
-/// Blocks of rows of one member.
-fn to_blocks<S: Scalar>(batch: &mut Batch<S>, member: usize, size: usize) -> std::slice::ChunksMut<'_, S> {
-    let n = batch.shape.width();
-    batch.data[member * size..(member + 1) * size].chunks_mut(ROWS * n)
-}
-
-/// The rows of [`BatchNorm::of_batch`]: mean, scale, gain times scale, and two more.
-fn kept_rows<S>(kept: &[S], n: usize) -> [&[S]; 5] {
-    std::array::from_fn(|row| &kept[row * n..(row + 1) * n])
+/// The first rows of n numbers each.
+fn rows_of<S, const COUNT: usize>(rows: &[S], n: usize) -> [&[S]; COUNT] {
+    std::array::from_fn(|row| &rows[row * n..(row + 1) * n])
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ impl<S> Watch<S> for Unwatched {
 pub struct Tape<S> {
     saved: Vec<Batch<S>>,
     free: Vec<Spare<S>>,
+    /// As `saved` and `free`, for marks of one byte.
+    marks: Vec<Vec<u8>>,
+    free_marks: Vec<Vec<u8>>,
     /// Whether dropout acts.
     pub mode: Mode,
     /// Whether layers need to save anything.
@@ -53,7 +56,8 @@ impl<S: Scalar> Tape<S> {
     /// An empty tape that records for a backward pass.
     #[must_use]
     pub fn new(mode: Mode) -> Tape<S> {
-        Tape { saved: Vec::new(), free: Vec::new(), mode, record: true, noise: Vec::new() }
+        let [marks, free_marks] = [Vec::new(), Vec::new()];
+        Tape { saved: Vec::new(), free: Vec::new(), marks, free_marks, mode, record: true, noise: Vec::new() }
     }
 
     /// A batch with arbitrary contents, to be overwritten.
@@ -111,6 +115,29 @@ impl<S: Scalar> Tape<S> {
         self.saved.pop().expect("every layer recalls in the backward pass what it saved in the forward pass")
     }
 
+    /// Marks with arbitrary contents, to be overwritten.
+    #[must_use]
+    pub fn take_marks(&mut self, len: usize) -> Vec<u8> {
+        let mut marks = self.free_marks.pop().unwrap_or_default();
+        marks.resize(len, 0);
+        marks
+    }
+
+    /// Keeps marks for the backward pass.
+    pub fn save_marks(&mut self, marks: Vec<u8>) {
+        self.marks.push(marks);
+    }
+
+    /// The marks saved last.
+    pub fn recall_marks(&mut self) -> Vec<u8> {
+        self.marks.pop().expect("every layer recalls in the backward pass what it saved in the forward pass")
+    }
+
+    /// Gives marks back.
+    pub fn give_marks(&mut self, marks: Vec<u8>) {
+        self.free_marks.push(marks);
+    }
+
     /// Number of batches saved and not yet recalled.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -138,5 +165,6 @@ impl<S: Scalar> Tape<S> {
         while let Some(batch) = self.saved.pop() {
             self.give(batch);
         }
+        self.free_marks.append(&mut self.marks);
     }
 }
