@@ -96,12 +96,53 @@ fn every_kind_of_noise_moves_the_loads() {
     }
 }
 
+/// Each cell is the network that a diagram with those settings on no axis trains; and the chain stays away where it has no such axis.
+#[test]
+fn any_two_settings_make_a_diagram() {
+    let numbers_of = |more: Value| {
+        let question = with(more);
+        let report = question.report(&answered(&*question)).unwrap();
+        assert_eq!(
+            report.summary.iter().any(|line| line.label == "chain" && line.text.contains("not drawn")),
+            true
+        );
+        (numbers(&report, "convexity"), report)
+    };
+    for (rows, values, noise, along) in [
+        ("depth", [3.0, 5.0], "width", [8.0, 16.0]),
+        ("temperature", [0.0, 1e-4], "slope", [0.0, 1.0]),
+        ("data", [0.0, 0.5], "epochs", [4.0, 9.0]),
+    ] {
+        let own = json!({ "rows": rows, "slopes": values, "noise": noise, "noises": along, "seeds": 1, "sharpness": 0 });
+        let (bent, report) = numbers_of(own);
+        assert!(
+            report.subject.starts_with(if noise == "slope" { "slope" } else { noise }),
+            "{}",
+            report.subject
+        );
+        let key = |word: &str| if word == "data" { "data_noise".to_string() } else { word.to_string() };
+        let whole = |word: &str, value: f64| match word {
+            "depth" | "width" | "epochs" => json!(value as u64),
+            _ => json!(value),
+        };
+        // The far corner again, with rates on the vertical axis, one of which is the usual one.
+        let mut again = json!({ "rows": "rate", "slopes": [1e-3], "noise": "dropout", "noises": [0.0], "seeds": 1, "sharpness": 0 });
+        again[key(rows)] = whole(rows, values[1]);
+        again[key(noise)] = whole(noise, along[1]);
+        assert_eq!(numbers_of(again).0[0][0], bent[1][1], "{rows} and {noise}");
+    }
+}
+
 #[test]
 fn settings_out_of_range_are_refused_by_their_key() {
     for (settings, word) in [
         (json!({ "noises": [1.0] }), "noises"),
         (json!({ "noise": "batch", "noises": [2.5] }), "noises"),
         (json!({ "slopes": [-0.1] }), "slopes"),
+        (json!({ "noise": "slope" }), "rows"),
+        (json!({ "rows": "depth", "slopes": [4.5] }), "slopes"),
+        (json!({ "rows": "depth", "slopes": [7.0], "published": true }), "published"),
+        (json!({ "data_noise": 1.5 }), "data_noise"),
         (json!({ "train": 1797 }), "train"),
         (json!({ "depth": 1 }), "depth"),
         (json!({ "friction": [0.1] }), "friction"),

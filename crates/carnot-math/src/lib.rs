@@ -7,6 +7,7 @@ pub mod curve;
 pub mod device;
 pub mod formula;
 pub mod gauss;
+pub mod jackknife;
 pub mod linalg;
 pub mod random;
 pub mod scalar;

@@ -1,6 +1,7 @@
 //! The chain's phase diagram: load curves over friction and noise, measured on simulated chains.
 
 use carnot_math::curve::{NoShape, convexity_of};
+use carnot_math::jackknife::of_mean;
 use carnot_math::stats::{Estimate, Moments};
 
 use super::chain::{Chain, ChainError, Friction, Parameters, check, load_curve, loads};
@@ -111,17 +112,9 @@ fn estimates(rows: &[Vec<f64>]) -> Vec<Estimate> {
 
 /// Convexity of the mean curve, its error by the jackknife.
 fn bend(curves: &[Vec<f64>]) -> Result<Estimate, NoShape> {
-    let (n, length) = (curves.len(), curves[0].len());
-    let sum: Vec<f64> = (0..length).map(|at| curves.iter().map(|curve| curve[at]).sum()).collect();
-    let value = convexity_of(&sum.iter().map(|sum| sum / n as f64).collect::<Vec<_>>())?;
-    if n == 1 {
-        return Ok(Estimate { n: 1, ..Estimate::exact(value) });
+    match curves {
+        // A chain without noise is alone and certain.
+        [one] => Ok(Estimate { n: 1, ..Estimate::exact(convexity_of(one)?) }),
+        _ => of_mean(curves, &convexity_of),
     }
-    let without = |curve: &Vec<f64>| {
-        let rest: Vec<f64> = sum.iter().zip(curve).map(|(sum, own)| (sum - own) / (n - 1) as f64).collect();
-        convexity_of(&rest)
-    };
-    let left_out = Moments::of(&curves.iter().map(without).collect::<Result<Vec<_>, _>>()?);
-    let spread = (n - 1) as f64 * left_out.variance().sqrt();
-    Ok(Estimate { value, error: spread / (n as f64).sqrt(), spread, n: n as u64 })
 }

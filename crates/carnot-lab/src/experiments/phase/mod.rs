@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
 use crate::settings::{DataSettings, within};
-use axes::Noise;
+use axes::Setting;
 use observables::Show;
 use stack::Model;
 
@@ -45,14 +45,18 @@ pub struct PhaseSpec {
     pub side: Option<usize>,
     /// Samples to train on; the rest is for testing.
     pub train: usize,
-    /// Kind of noise along the horizontal axis.
-    pub noise: Noise,
-    /// Values of the noise. Default: those of the published diagram of its kind.
+    /// Setting along the horizontal axis, usually a kind of noise.
+    pub noise: Setting,
+    /// Its values. Default: those of the published diagram of its kind.
     pub noises: Vec<f64>,
-    /// Activation, as a formula in z with the parameter a, which runs along the vertical axis.
-    pub family: String,
-    /// Values of the parameter; of the leaky ReLU its slopes below zero: 0 is the ReLU, 1 is linear.
+    /// Setting along the vertical axis.
+    pub rows: Setting,
+    /// Its values; of the leaky ReLU slopes below zero: 0 is the ReLU, 1 is linear. Default: as published, or usual ones.
     pub slopes: Vec<f64>,
+    /// Activation, as a formula in z with the parameter a.
+    pub family: String,
+    /// Parameter a of the activation, where it is on no axis.
+    pub slope: f64,
     /// What the picture shows.
     pub show: Show,
     /// What the hidden layers are.
@@ -69,8 +73,12 @@ pub struct PhaseSpec {
     pub batch: usize,
     /// Learning rate of Adam.
     pub rate: f64,
-    /// Dropout, where it is not the noise that is varied.
+    /// Dropout, where it is on no axis.
     pub dropout: f64,
+    /// Noise of labels and inputs, where it is on no axis.
+    pub data_noise: f64,
+    /// Temperature of the parameters, where it is on no axis.
+    pub temperature: f64,
     /// Trains a cell only where convexities around it differ by more than this, and reads the others between; 0 trains every cell.
     pub detail: f64,
     /// Networks of each cell.
@@ -97,11 +105,13 @@ impl Default for PhaseSpec {
             data: DataSettings::default(),
             side: None,
             train: 1280,
-            noise: Noise::default(),
+            noise: Setting::default(),
             noises: Vec::new(),
+            rows: Setting::Slope,
+            slopes: Vec::new(),
             family: LEAKY.into(),
+            slope: 0.0,
             show: Show::default(),
-            slopes: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
             model: Model::default(),
             depth: 7,
             width: 100,
@@ -110,6 +120,8 @@ impl Default for PhaseSpec {
             batch: 0,
             rate: 1e-3,
             dropout: 0.0,
+            data_noise: 0.0,
+            temperature: 0.0,
             detail: 0.0,
             seeds: 1,
             seed: 1,
@@ -127,22 +139,22 @@ impl Default for PhaseSpec {
 const LEAKY: &str = "max(z, a * z)";
 
 impl PhaseSpec {
-    /// The activation with that parameter.
-    fn activation(&self, parameter: f64) -> Result<Activation, LabError> {
-        Ok(Activation::parse(&stack::with_parameter(&self.family, parameter))?)
+    /// The activation.
+    fn activation(&self) -> Result<Activation, LabError> {
+        Ok(Activation::parse(&stack::with_parameter(&self.family, self.slope))?)
     }
 
-    /// What runs along the vertical axis, in a word.
-    fn slope_word(&self) -> &'static str {
-        if self.family == LEAKY { "slope" } else { "a" }
+    /// The settings of one cell.
+    fn cell(&self, (row, column): refine::Place) -> PhaseSpec {
+        let mut own = self.clone();
+        self.rows.set(&mut own, self.slopes[row]);
+        self.noise.set(&mut own, self.noises[column]);
+        own
     }
 
-    /// The same for the axis.
-    fn slope_words(&self) -> String {
-        if self.family == LEAKY {
-            return "slope below zero (0: ReLU, 1: linear)".into();
-        }
-        format!("a in {}", self.family)
+    /// Does the chain have both axes? Friction stands for nonlinearity, shaking for noise.
+    fn has_chain(&self) -> bool {
+        self.rows == Setting::Slope && self.noise.is_noise()
     }
 }
 
@@ -175,33 +187,43 @@ impl Experiment for Phase {
 
     fn resolve(spec: PhaseSpec) -> Result<PhaseSpec, LabError> {
         let mut spec = spec;
-        if spec.noises.is_empty() {
-            spec.noises = spec.noise.usual();
-        }
-        spec.noises.sort_by(f64::total_cmp);
-        spec.slopes.sort_by(f64::total_cmp);
-        spec.noises.dedup();
-        spec.slopes.dedup();
-        for &value in &spec.noises {
-            if let Some(range) = spec.noise.refuses(value) {
-                within("noises", value, false, range)?;
+        within("rows", spec.rows.word(&spec), spec.rows != spec.noise, "another setting than that of noise")?;
+        let (noise, rows, said) = (spec.noise, spec.rows, spec.clone());
+        for (key, setting, values) in
+            [("noises", noise, &mut spec.noises), ("slopes", rows, &mut spec.slopes)]
+        {
+            if values.is_empty() {
+                *values = setting.usual();
+            }
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            within(key, values.len(), values.len() <= 200, "1 to 200 values")?;
+            for &value in values.iter() {
+                if let Some(range) = setting.refuses(&said, value) {
+                    within(key, value, false, range)?;
+                }
             }
         }
-        for &slope in &spec.slopes {
-            let (least, range) =
-                if spec.family == LEAKY { (0.0..=1.0, "0 to 1") } else { (-1e3..=1e3, "-1000 to 1000") };
-            within("slopes", slope, least.contains(&slope), range)?;
-            spec.activation(slope)?;
+        for (key, setting, value) in [
+            ("slope", Setting::Slope, spec.slope),
+            ("dropout", Setting::Dropout, spec.dropout),
+            ("data_noise", Setting::Data, spec.data_noise),
+            ("temperature", Setting::Temperature, spec.temperature),
+            ("rate", Setting::Rate, spec.rate),
+        ] {
+            if let Some(range) = setting.refuses(&spec, value) {
+                within(key, value, false, range)?;
+            }
         }
-        let sides = [("noises", spec.noises.len()), ("slopes", spec.slopes.len())];
-        for (key, count) in sides {
-            within(key, count, (1..=200).contains(&count), "1 to 200 values")?;
+        for row in 0..spec.slopes.len() {
+            spec.cell((row, 0)).activation()?;
+        }
+        if !spec.has_chain() {
+            spec.chains = 0;
         }
         within("depth", spec.depth, (3..=200).contains(&spec.depth), "3 to 200")?;
         within("width", spec.width, (2..=10_000).contains(&spec.width), "2 to 10000")?;
         within("epochs", spec.epochs, (1..=1_000_000).contains(&spec.epochs), "1 to 1000000")?;
-        within("rate", spec.rate, spec.rate > 0.0 && spec.rate <= 100.0, "above 0, at most 100")?;
-        within("dropout", spec.dropout, (0.0..1.0).contains(&spec.dropout), "0 ≤ p < 1")?;
         within("detail", spec.detail, (0.0..=100.0).contains(&spec.detail), "0 to 100")?;
         within("seeds", spec.seeds, (1..=10_000).contains(&spec.seeds), "1 to 10000")?;
         within(
@@ -230,13 +252,17 @@ impl Experiment for Phase {
     }
 
     fn subject(spec: &PhaseSpec) -> String {
+        let varied = |setting, value: usize| match [spec.noise, spec.rows].contains(&setting) {
+            true => "some".to_string(),
+            false => value.to_string(),
+        };
         format!(
             "{} × {}, {} {}hidden layers of {}, {}",
-            spec.noise.label(),
-            spec.slope_word(),
-            spec.depth,
+            spec.noise.word(spec),
+            spec.rows.word(spec),
+            varied(Setting::Depth, spec.depth),
             spec.model.words(),
-            spec.width,
+            varied(Setting::Width, spec.width).replace("some", "several widths"),
             spec.data.data.as_deref().unwrap_or("digits")
         )
     }
@@ -267,9 +293,8 @@ impl Experiment for Phase {
             At::Network { row, column, seed } => {
                 let sets = tools.shared("data", || split(spec))?;
                 let mut step = |done, of| tools.step(&job.id, done, of);
-                let (slope, noise) = (spec.slopes[row], spec.noises[column]);
                 let own = spec.seed.wrapping_mul(1_000_003).wrapping_add(seed);
-                serde_json::to_value(network::trained(spec, &sets, slope, noise, own, &mut step)?)
+                serde_json::to_value(network::trained(&spec.cell((row, column)), &sets, own, &mut step)?)
             }
         };
         value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })

@@ -14,7 +14,6 @@ use carnot_sim::train::{Moment, Training, train_watched};
 use serde::{Deserialize, Serialize};
 
 use super::PhaseSpec;
-use super::axes::Noise;
 use super::stack::{self, Model, Places, network, places};
 use crate::error::LabError;
 
@@ -40,24 +39,19 @@ pub struct Answer {
 
 /// Trains the network of one cell with one seed and reads it.
 ///
+/// * `spec`: the settings of the cell
+///
 /// # Errors
 /// When the network cannot be built or trained.
 pub fn trained(
     spec: &PhaseSpec,
     (train, test): &(Dataset, Dataset),
-    slope: f64,
-    noise: f64,
     seed: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Answer, LabError> {
-    let of = |kind: Noise, usual: f64| if spec.noise == kind { noise } else { usual };
-    let batch = match spec.noise {
-        Noise::Batch => noise as usize,
-        _ if spec.batch == 0 => train.len(),
-        _ => spec.batch,
-    };
+    let batch = if spec.batch == 0 { train.len() } else { spec.batch };
     let classes = train.targets.outputs().max(test.targets.outputs());
-    let plan = Plan::new(&network(spec, &train.shape, classes, slope, of(Noise::Dropout, spec.dropout))?)?;
+    let plan = Plan::new(&network(spec, &train.shape, classes)?)?;
     let init = stack::init(&plan);
     let steps = spec.epochs * train.len().div_ceil(batch.max(1)) as u64;
     let training = Training {
@@ -71,12 +65,12 @@ pub fn trained(
         spec: TrainSpec {
             steps,
             batch,
-            rate: of(Noise::Rate, spec.rate),
+            rate: spec.rate,
             seed,
             evaluate: 0,
-            label_noise: of(Noise::Data, 0.0),
-            input_noise: of(Noise::Data, 0.0),
-            temperature: of(Noise::Temperature, 0.0),
+            label_noise: spec.data_noise,
+            input_noise: spec.data_noise,
+            temperature: spec.temperature,
             ..TrainSpec::default()
         },
     };

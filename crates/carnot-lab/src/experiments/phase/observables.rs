@@ -46,6 +46,8 @@ pub struct Observable {
     pub of: fn(&Answer) -> Option<f64>,
     /// The same of a curve alone, where that is enough: then the chain has it too.
     pub of_curve: Option<OfCurve>,
+    /// A ratio, whose denominator may come near zero: taken of the mean curve of a cell, not averaged over its networks.
+    pub is_ratio: bool,
 }
 
 /// All of them.
@@ -56,6 +58,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Convexity of the load curve: below 0 deep layers do the work, above 0 shallow ones",
         of: |answer| convexity(&curve(answer)?),
         of_curve: Some(convexity),
+        is_ratio: true,
     },
     Observable {
         show: Show::Spread,
@@ -63,6 +66,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Standard deviation of the loads over their mean: 0 where all layers share the work",
         of: |answer| spread(&curve(answer)?),
         of_curve: Some(spread),
+        is_ratio: true,
     },
     Observable {
         show: Show::Straightness,
@@ -70,6 +74,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Correlation of the separation with depth: −1 where every layer adds the same",
         of: |answer| straightness(&curve(answer)?),
         of_curve: Some(straightness),
+        is_ratio: false,
     },
     Observable {
         show: Show::TotalLoad,
@@ -77,6 +82,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Separation gained from the first layer to the last",
         of: |answer| Some(shaped(&curve(answer)?)?.total),
         of_curve: Some(|curve| Some(shaped(curve)?.total)),
+        is_ratio: false,
     },
     Observable {
         show: Show::Loss,
@@ -84,6 +90,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Loss on the training set",
         of: |answer| answer.loss,
         of_curve: None,
+        is_ratio: false,
     },
     Observable {
         show: Show::Train,
@@ -91,6 +98,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Accuracy on the training set",
         of: |answer| answer.train,
         of_curve: None,
+        is_ratio: false,
     },
     Observable {
         show: Show::Test,
@@ -98,6 +106,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Accuracy on the test set",
         of: |answer| answer.test,
         of_curve: None,
+        is_ratio: false,
     },
     Observable {
         show: Show::Weights,
@@ -105,6 +114,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Norm of all weights together",
         of: |answer| answer.weights,
         of_curve: None,
+        is_ratio: false,
     },
     Observable {
         show: Show::Sharpness,
@@ -112,6 +122,7 @@ pub const OBSERVABLES: &[Observable] = &[
         means: "Largest eigenvalue of the Hessian of the loss",
         of: |answer| answer.sharpness,
         of_curve: None,
+        is_ratio: false,
     },
 ];
 

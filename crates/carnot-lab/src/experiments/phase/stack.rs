@@ -65,14 +65,8 @@ pub fn with_parameter(family: &str, parameter: f64) -> String {
 ///
 /// # Errors
 /// When the slope is no number of a formula.
-pub fn network(
-    spec: &PhaseSpec,
-    input: &[usize],
-    classes: usize,
-    slope: f64,
-    dropout: f64,
-) -> Result<Network, LabError> {
-    let activation = spec.activation(slope)?;
+pub fn network(spec: &PhaseSpec, input: &[usize], classes: usize) -> Result<Network, LabError> {
+    let (activation, dropout) = (spec.activation()?, spec.dropout);
     let norm = || spec.norm.then(|| Layer::BatchNorm(BatchNorm::usual()));
     let map = || match spec.model {
         Model::Cnn => Layer::Conv(Conv::of_width(spec.width)),

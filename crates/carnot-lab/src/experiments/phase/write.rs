@@ -1,5 +1,6 @@
 //! The diagram → report.
 
+use carnot_math::jackknife::of_mean;
 use carnot_math::stats::{Estimate, Moments};
 use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::{percent, significant};
@@ -7,9 +8,10 @@ use carnot_report::report::{Headline, Line, Provenance, Report, Tone};
 use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
 use serde_json::json;
 
+use super::axes::Setting;
 use super::compare::{Rank, rank};
 use super::network::Answer;
-use super::observables::{Show, before, convexity, curve, spread, straightness};
+use super::observables::{OfCurve, Show, before, convexity, curve, spread, straightness};
 use super::refine::{self, Block, Place, refine};
 use super::{Phase, PhaseSpec};
 use super::{predictors, published};
@@ -51,23 +53,34 @@ impl Diagram {
         Some((0..points).map(mean).collect())
     }
 
-    /// Mean convexity of a cell.
-    pub fn convexity(&self, at: (usize, usize)) -> Option<Estimate> {
-        self.of(at, &of_curve(convexity))
+    /// A number of a cell's mean curve.
+    pub fn of_mean_curve(&self, (row, column): (usize, usize), number: OfCurve) -> Option<Estimate> {
+        let curves: Vec<Vec<f64>> = self.cells[row][column].iter().filter_map(curve).collect();
+        (!curves.is_empty()).then(|| of_mean(&curves, &|mean| number(mean).ok_or(())).ok()).flatten()
     }
 
-    /// What is shown of a cell that was trained: it does not exist where all its networks diverged.
+    /// Convexity of a cell.
+    pub fn convexity(&self, at: (usize, usize)) -> Option<Estimate> {
+        self.of_mean_curve(at, convexity)
+    }
+
+    /// What is shown of a cell.
+    fn shown(&self, show: Show, at: (usize, usize)) -> Option<Estimate> {
+        let row = show.row();
+        match row.of_curve.filter(|_| row.is_ratio) {
+            Some(number) => self.of_mean_curve(at, number),
+            None => self.of(at, &row.of),
+        }
+    }
+
+    /// The same of a cell that was trained: it does not exist where all its networks diverged.
     pub fn known(&self, show: Show, at: (usize, usize)) -> Option<Option<f64>> {
-        (!self.cells[at.0][at.1].is_empty()).then(|| self.of(at, &show.row().of).map(|found| found.value))
+        (!self.cells[at.0][at.1].is_empty()).then(|| self.shown(show, at).map(|found| found.value))
     }
 
     fn chain_at(&self, spec: &PhaseSpec, (row, column): (usize, usize)) -> Option<&Vec<f64>> {
         self.chain.as_ref()?.get(row * spec.noises.len() + column)
     }
-}
-
-fn of_curve(number: fn(&[f64]) -> Option<f64>) -> impl Fn(&Answer) -> Option<f64> {
-    move |answer| curve(answer).as_deref().and_then(number)
 }
 
 /// Writes what is known.
@@ -78,8 +91,8 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     let (rows, columns) = (spec.slopes.len(), spec.noises.len());
     let places: Vec<(usize, usize)> =
         (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect();
-    let bent: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(convexity))).collect();
-    let uneven: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &of_curve(spread))).collect();
+    let bent: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.convexity(at)).collect();
+    let uneven: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of_mean_curve(at, spread)).collect();
     let tested: Vec<Option<Estimate>> =
         places.iter().map(|&at| diagram.of(at, &|answer| answer.test)).collect();
     let chained: Vec<Option<f64>> =
@@ -113,18 +126,25 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     } else if (diagram.networks() as u64) < all {
         report.summary.push(Line::new("so far", format!("{} of {all} networks", diagram.networks())));
     }
+    if !spec.has_chain() {
+        let text = "not drawn: its friction stands for nonlinearity in the rows, its shaking for noise";
+        report.summary.push(Line::new("chain", text));
+    }
     let shown = spec.show.row();
-    let seen: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.of(at, &shown.of)).collect();
+    let seen: Vec<Option<Estimate>> = places.iter().map(|&at| diagram.shown(spec.show, at)).collect();
     let of_chain = |at: Place| diagram.chain_at(spec, at).and_then(|curve| shown.of_curve?(curve));
     let chain_seen: Vec<Option<f64>> = places.iter().map(|&at| of_chain(at)).collect();
     let limits = ends(spec.show, values(&seen).iter().chain(&chain_seen).flatten());
     let map = |title: &str, caption: &str, values: &[Option<f64>], scale: &str, limits| {
-        let axis = spec.noise.label();
+        let axis = |setting: Setting| match setting.is_log() {
+            true => Axis::log(&setting.label(spec)),
+            false => Axis::linear(&setting.label(spec)),
+        };
         Section::Map(Map {
             title: title.into(),
             caption: caption.into(),
-            x: if spec.noise.is_log() { Axis::log(axis) } else { Axis::linear(axis) },
-            y: Axis::linear(&spec.slope_words()),
+            x: axis(spec.noise),
+            y: axis(spec.rows),
             x_values: spec.noises.clone(),
             y_values: spec.slopes.clone(),
             cells: values.chunks(columns).map(<[_]>::to_vec).collect(),
@@ -154,6 +174,7 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report.extra.insert("against_published".into(), json!(near));
     report.extra.insert("goes_with_test_accuracy".into(), json!(goes));
     report.extra.insert("noise".into(), json!(spec.noise));
+    report.extra.insert("rows".into(), json!(spec.rows));
     report.extra.insert("noises".into(), json!(spec.noises));
     report.extra.insert("slopes".into(), json!(spec.slopes));
     report.extra.insert("shown".into(), json!(spec.show));
@@ -232,9 +253,9 @@ fn corner_places(spec: &PhaseSpec) -> Vec<(String, (usize, usize))> {
         for column in [0, right] {
             let name = format!(
                 "{} {}, {} {}",
-                spec.slope_word(),
+                spec.rows.word(spec),
                 spec.slopes[row],
-                spec.noise.label(),
+                spec.noise.word(spec),
                 spec.noises[column]
             );
             if !places.iter().any(|(_, at)| *at == (row, column)) {
@@ -253,7 +274,6 @@ fn left(curve: &[f64]) -> Vec<f64> {
 
 /// One picture for each corner: the networks' curve and the chain's.
 fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Vec<Chart> {
-    let depth: Vec<f64> = (0..=spec.depth).map(|layer| layer as f64).collect();
     let mut charts = Vec::new();
     for (name, at) in corner_places(spec) {
         let curves: Vec<Vec<f64>> =
@@ -267,13 +287,15 @@ fn corner_curves(spec: &PhaseSpec, diagram: &Diagram) -> Vec<Chart> {
             Axis::linear("layer"),
             Axis::linear("(D − D_last)/(D_0 − D_last)"),
         );
+        let layers = 0..=spec.cell(at).depth;
+        let depth: Vec<f64> = layers.clone().map(|layer| layer as f64).collect();
         if let Some(curve) = diagram.chain_at(spec, at) {
             chart = chart.with(Series::line("chain", &depth, &left(curve)));
         }
         let moments =
             |layer: usize| Moments::of(&curves.iter().map(|curve| curve[layer]).collect::<Vec<_>>());
-        let mean: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).mean()).collect();
-        let error: Vec<f64> = (0..=spec.depth).map(|layer| moments(layer).error()).collect();
+        let mean: Vec<f64> = layers.clone().map(|layer| moments(layer).mean()).collect();
+        let error: Vec<f64> = layers.map(|layer| moments(layer).error()).collect();
         let error = if curves.len() > 1 { error } else { Vec::new() };
         charts.push(chart.with(Series::dots("networks", &depth, &mean, &error)));
     }
@@ -292,10 +314,10 @@ fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
         let chain = diagram.chain_at(spec, at).and_then(|curve| convexity(curve));
         Row::new(vec![
             Cell::text(name),
-            number(diagram.of(at, &of_curve(convexity))),
+            number(diagram.convexity(at)),
             chain.map_or(Cell::missing(), |value| Cell::significant(value, 3)),
-            number(diagram.of(at, &of_curve(spread))),
-            number(diagram.of(at, &of_curve(straightness))),
+            number(diagram.of_mean_curve(at, spread)),
+            number(diagram.of(at, &|answer| straightness(&curve(answer)?))),
             number(diagram.of(at, &|answer| straightness(&before(answer)?))),
             number(diagram.of(at, &|answer| answer.train)),
             number(diagram.of(at, &|answer| answer.test)),
@@ -303,7 +325,7 @@ fn corners(spec: &PhaseSpec, diagram: &Diagram) -> Table {
     };
     Table {
         title: "Corners".into(),
-        caption: "Convexity: below 0 deep layers do the work. Spread: standard deviation of the loads over their mean. r: correlation of D with depth, −1 is straight; before: read before the activations.".into(),
+        caption: "Convexity of the mean curve: below 0 deep layers do the work. Spread of the mean curve: standard deviation of the loads over their mean. r: correlation of D with depth, −1 is straight; before: read before the activations.".into(),
         columns: vec![
             Heading::words("corner"),
             Heading::number("convexity"),

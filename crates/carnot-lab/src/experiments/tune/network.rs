@@ -137,13 +137,14 @@ pub fn trained(
 /// The network of `carnot phase`, with dropout layers where dropout may come.
 fn plan(spec: &TuneSpec, sets: &Sets, start: f64) -> Result<Plan, LabError> {
     let drops = matches!(spec.knob, Knob::Dropout | Knob::Layers);
-    let like = PhaseSpec { depth: spec.depth, width: spec.width, norm: spec.norm, ..PhaseSpec::default() };
     let slope = if spec.knob == Knob::Slope { start } else { spec.slope };
     // A probability of nothing would leave the layers out.
     let dropout = if drops { start.max(f64::MIN_POSITIVE) } else { spec.dropout };
+    let (depth, width, norm) = (spec.depth, spec.width, spec.norm);
+    let like = PhaseSpec { depth, width, norm, slope, dropout, ..PhaseSpec::default() };
     let classes = [&sets.train, &sets.held, &sets.test].map(|data| data.targets.outputs());
     let most = classes.into_iter().fold(0, usize::max);
-    Ok(Plan::new(&stack::network(&like, &[sets.train.width()], most, slope, dropout)?)?)
+    Ok(Plan::new(&stack::network(&like, &[sets.train.width()], most)?)?)
 }
 
 fn turn(spec: &TuneSpec, values: &[f64], reins: &mut Reins) {
