@@ -197,14 +197,15 @@ pub fn report(spec: &PhaseSpec, diagram: &Diagram) -> Report {
     report
 }
 
-/// Ends of the colours that networks and chain share: to both sides of zero where what is shown has a sign.
+/// Ends of the colours that networks and chain share: to both sides of zero where what is shown has a sign. A curve that only falls has
+/// a convexity within ±1/2; beyond, where a curve ends about as high as it began, the last colour is enough.
 fn ends<'a>(show: Show, values: impl Iterator<Item = &'a f64>) -> Option<(f64, f64)> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
     let most = low.abs().max(high.abs());
     if low > high || most == 0.0 {
         return None;
     }
-    Some(if show == Show::Convexity { (-most, most) } else { (low, high) })
+    Some(if show == Show::Convexity { (-most.min(0.5), most.min(0.5)) } else { (low, high) })
 }
 
 /// Convexity within which a curve counts as straight.
