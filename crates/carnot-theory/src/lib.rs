@@ -19,6 +19,7 @@
 //! | entropy, mutual information, best aspect ratio | [`information`] |
 //! | skip paths | [`residual`] |
 //! | transformers, convolutions, normalisation | [`transformer`], [`convolution`], [`normalization`] |
+//! | how alike the tokens of a transformer become with depth | [`tokens`] |
 //! | scaling with width and depth | [`parametrization`] |
 //! | singular values of the Jacobian | [`isometry`] |
 //! | the mechanical twin of feature learning: a chain of blocks and springs | [`spring_block`] |
@@ -57,5 +58,6 @@ pub mod spring_block;
 pub mod tangent;
 mod tensor_step;
 pub mod tensors;
+pub mod tokens;
 pub mod training;
 pub mod transformer;

@@ -11,6 +11,7 @@ pub mod inputs_scatter;
 pub mod no_critical_point;
 pub mod signal_range;
 pub mod stuck;
+pub mod tokens;
 pub mod weights;
 
 use carnot_net::activation::Activation;
@@ -79,10 +80,10 @@ pub const TABLE: &[Check] = &[
     stuck::CHECK,
 ];
 
-/// What `carnot explain` says about each check: those on a network as data, on measured models, on weights alone.
+/// What `carnot explain` says about each check: those on a network as data, on measured models, on weights alone, on a config.
 pub const PAGES: &[&CheckPage] = &{
     const MEASURED: [&CheckPage; crate::measured::checks::TABLE.len()] = crate::measured::checks::PAGES;
-    const ALL: usize = TABLE.len() + MEASURED.len() + weights::TABLE.len();
+    const ALL: usize = TABLE.len() + MEASURED.len() + weights::TABLE.len() + 1;
     let mut pages: [&CheckPage; ALL] = [TABLE[0].page; ALL];
     let (mut at, before) = (0, TABLE.len() + MEASURED.len());
     while at < ALL {
@@ -90,8 +91,10 @@ pub const PAGES: &[&CheckPage] = &{
             TABLE[at].page
         } else if at < before {
             MEASURED[at - TABLE.len()]
-        } else {
+        } else if at + 1 < ALL {
             weights::TABLE[at - before].page
+        } else {
+            &tokens::PAGE
         };
         at += 1;
     }

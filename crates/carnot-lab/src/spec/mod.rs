@@ -86,7 +86,12 @@ fn network(text: &str, verb: &dyn Verb, keys: &[Key]) -> Result<Vec<Setting>, La
     if shorthand::looks_like(text) {
         return as_shorthand();
     }
-    if verb.verb() == "check" && Path::new(text).exists() && network::looks_like_model(text) {
+    let reads = match verb.verb() {
+        "check" => network::looks_like_model(text),
+        "predict" => network::looks_like_config(text),
+        _ => false,
+    };
+    if Path::new(text).exists() && reads {
         let origin = Origin::Flag("NETWORK".into());
         let value = serde_json::json!({ "model": text });
         return Ok(vec![Setting { key: POSITIONAL.into(), value, origin }]);

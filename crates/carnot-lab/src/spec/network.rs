@@ -75,6 +75,13 @@ pub fn looks_like_model(text: &str) -> bool {
     path.is_dir() || is_weights || text.ends_with(".safetensors.index.json")
 }
 
+/// Does this name a model of which a config tells the architecture: `config.json`, a folder with one, or a file of weights?
+pub fn looks_like_config(text: &str) -> bool {
+    let path = std::path::Path::new(text);
+    let is_config = path.file_name().is_some_and(|name| name == "config.json");
+    is_config || path.join("config.json").exists() || looks_like_model(text) && !path.is_dir()
+}
+
 impl Default for NetworkChoice {
     fn default() -> NetworkChoice {
         NetworkChoice::Shorthand(String::new())

@@ -81,6 +81,24 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// Does a token see only those before it? True of the known families with norms in front of their blocks.
+    #[must_use]
+    pub fn is_causal(&self) -> bool {
+        self.place == Place::Pre && matches!(self.enters, Enters::Tokens(_))
+    }
+
+    /// Is a vector for each position added to the tokens?
+    #[must_use]
+    pub fn has_position_vectors(&self) -> bool {
+        self.positions != Positions::Rotary
+    }
+
+    /// Is a vector added that all tokens of a text share, that of its segment?
+    #[must_use]
+    pub fn has_segments(&self) -> bool {
+        self.place == Place::Post && self.family != "distilbert"
+    }
+
     /// One line: `bert, 6 layers × 384, 12 heads, post-LayerNorm, gelu 1536, learned positions`.
     #[must_use]
     pub fn words(&self) -> String {

@@ -62,7 +62,10 @@ impl Model {
 }
 
 /// From `config.json` beside the weights, or the metadata of a GGUF file.
-fn architecture(path: &Path, checkpoint: &Checkpoint) -> Result<Result<Architecture, String>, LabError> {
+pub(in crate::experiments) fn architecture(
+    path: &Path,
+    checkpoint: &Checkpoint,
+) -> Result<Result<Architecture, String>, LabError> {
     if !checkpoint.metadata.is_empty() {
         let rows = checkpoint.find("token_embd.weight").and_then(|tensor| tensor.shape.first().copied());
         let is_tied = checkpoint.find("output.weight").is_none();

@@ -1,5 +1,7 @@
 //! `carnot predict`: what theory expects of a network, and the initialisation it would choose.
 
+mod transformer;
+
 use carnot_net::activation::Activation;
 use carnot_net::hyper::{LayerRate, Scheme};
 use carnot_net::kernel::{Gram, Kernel};
@@ -25,7 +27,7 @@ use crate::present::charts::{Curve, PICTURES};
 use crate::present::{forecast_profile, values};
 use crate::settings::{InitSettings, variances, within};
 use crate::spec::describe::network;
-use crate::spec::network::NetworkSettings;
+use crate::spec::network::{NetworkChoice, NetworkSettings};
 
 /// Phase, best initialisation, signal and gradient of a network, from theory alone.
 ///
@@ -48,6 +50,10 @@ pub struct PredictSpec {
     pub lambda_w: f64,
     /// λ_b: rate of biases, for the tangent kernel.
     pub lambda_b: f64,
+    /// Tokens that attend to each other, of a transformer. Default: 128, or what its config allows.
+    pub tokens: Option<usize>,
+    /// Chance that two tokens of a text are the same one, of a transformer. Default: 0.02.
+    pub token_match: Option<f64>,
 }
 
 impl Default for PredictSpec {
@@ -59,6 +65,8 @@ impl Default for PredictSpec {
             input_correlation: 0.0,
             lambda_w: 1.0,
             lambda_b: 1.0,
+            tokens: None,
+            token_match: None,
         }
     }
 }
@@ -79,11 +87,34 @@ impl Experiment for Predict {
         within("input_correlation", c, (-1.0..1.0).contains(&c), "at least -1, below 1")?;
         within("lambda_w", spec.lambda_w, (0.0..=1e6).contains(&spec.lambda_w), "between 0 and 1000000")?;
         within("lambda_b", spec.lambda_b, (0.0..=1e6).contains(&spec.lambda_b), "between 0 and 1000000")?;
+        within(
+            "tokens",
+            spec.tokens.unwrap_or(1),
+            spec.tokens.is_none_or(|t| (1..=65_536).contains(&t)),
+            "1 to 65536",
+        )?;
+        let matches = spec.token_match.unwrap_or(0.0);
+        within("token_match", matches, (0.0..1.0).contains(&matches), "at least 0, below 1")?;
+        if let Some(choice) = spec.network.model() {
+            let choice = transformer::pinned(choice)?;
+            let network = NetworkSettings { network: NetworkChoice::Model(choice), ..spec.network };
+            return Ok(PredictSpec { network, ..spec });
+        }
+        for (key, is_given) in
+            [("tokens", spec.tokens.is_some()), ("token_match", spec.token_match.is_some())]
+        {
+            within(
+                key,
+                "given",
+                !is_given,
+                "left out for a network without tokens: give the config.json of a transformer",
+            )?;
+        }
         Ok(PredictSpec { network: spec.network.resolve()?, ..spec })
     }
 
     fn subject(spec: &PredictSpec) -> String {
-        network(spec.network.network())
+        spec.network.model().map_or_else(|| network(spec.network.network()), |choice| choice.model.clone())
     }
 
     fn plan(_: &PredictSpec) -> Result<Vec<Job>, LabError> {
@@ -95,6 +126,9 @@ impl Experiment for Predict {
     }
 
     fn report(spec: &PredictSpec, _: &[Point]) -> Result<Report, LabError> {
+        if let Some(choice) = spec.network.model() {
+            return transformer::report(spec, choice);
+        }
         let plan = Plan::new(spec.network.network())?;
         let asked = Side::of(&plan, spec, &spec.init, spec.init.words())?;
         let critical = InitSettings { init: Scheme::Critical, c_w: None, c_b: None };

@@ -1,0 +1,306 @@
+//! `carnot predict CONFIG`: whether the tokens of a transformer stay apart at initialisation, before anything is trained.
+
+use std::path::Path;
+
+use carnot_models::checkpoint::Checkpoint;
+use carnot_models::huggingface::architecture::{Architecture, Enters, Place};
+use carnot_models::huggingface::config::{self, Config};
+use carnot_net::activation::Activation;
+use carnot_report::chart::{Axis, Chart, Series};
+use carnot_report::number::significant;
+use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
+use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
+use carnot_theory::tokens::{Blocks, Mlp, Norms, Start, Stream, deep_norm, through};
+use serde_json::json;
+
+use super::PredictSpec;
+use crate::checks::tokens::{self, word};
+use crate::error::LabError;
+use crate::experiments::check::weights;
+use crate::spec::network::ModelChoice;
+
+/// Deepest model that is looked for.
+const MOST: usize = 400;
+
+/// The same model, pinned by the checksum of what its config says.
+pub fn pinned(choice: &ModelChoice) -> Result<ModelChoice, LabError> {
+    let text = serde_json::to_vec(&open(choice)?).expect("plain data");
+    let checksum = Some(blake3::hash(&text).to_hex()[..16].to_string());
+    Ok(ModelChoice { model: choice.model.clone(), checksum })
+}
+
+/// What the config says.
+fn open(choice: &ModelChoice) -> Result<Architecture, LabError> {
+    let path = Path::new(&choice.model);
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let wrong = |range: String| LabError::OutOfRange { key: "network", value: choice.model.clone(), range };
+    let is_config = path.file_name().is_some_and(|name| name == "config.json");
+    let found = match path.is_dir() || is_config {
+        true => match config::read(folder)? {
+            Some(Config::Known(found)) => Ok(*found),
+            Some(Config::UnknownFamily(name)) => Err(format!("{name} is not among them")),
+            None => Err("no config.json lies there".into()),
+        },
+        false => weights::architecture(path, &Checkpoint::open(path)?)?,
+    };
+    let families = || config::families().join(", ");
+    let found =
+        found.map_err(|why| wrong(format!("a transformer of a known family, {}: {why}", families())))?;
+    match found.enters {
+        Enters::Tokens(_) => Ok(found),
+        Enters::Patches(_) => {
+            Err(wrong("a transformer of tokens: how alike patches are depends on the images".into()))
+        }
+    }
+}
+
+/// A model to be, and what its blocks are.
+struct Model<'a> {
+    is: &'a Architecture,
+    activation: Activation,
+    tokens: usize,
+    matches: f64,
+}
+
+impl Model<'_> {
+    fn norms(&self) -> Norms {
+        if self.is.place == Place::Pre { Norms::Pre } else { Norms::Post }
+    }
+
+    /// Blocks of that width and depth, at the config's standard deviation.
+    fn blocks(&self, width: usize, depth: usize) -> Blocks {
+        let wider = width as f64 / self.is.width as f64;
+        let variance = self.is.initial_std.unwrap_or(0.02).powi(2);
+        let c = width as f64 * variance;
+        let last = if self.is.is_scaled_by_depth { 1.0 / (2.0 * depth as f64) } else { 1.0 };
+        Blocks {
+            norms: self.norms(),
+            skip: 1.0,
+            attention: c * wider * (self.is.heads * self.is.head_width) as f64 * variance * last,
+            logits: c * c,
+            mlp: Mlp {
+                activation: self.activation.formula.clone(),
+                c_in: c,
+                c_out: wider * self.is.ffn as f64 * variance * last,
+                is_gated: self.is.is_gated,
+            },
+            tokens: self.tokens,
+            is_causal: self.is.is_causal(),
+        }
+    }
+
+    /// The sum of embeddings of equal variance: of the token, mostly of its position, in some families of the segment, which all share.
+    fn start(&self) -> Start {
+        let shared = usize::from(self.is.has_segments());
+        let all = (1 + usize::from(self.is.has_position_vectors()) + shared) as f64;
+        let variance = self.is.initial_std.unwrap_or(0.02).powi(2);
+        let size = if self.is.place == Place::Post { 1.0 } else { all * variance };
+        Start { similarity: (shared as f64 + self.matches) / all, information: 1.0 / all, size }
+    }
+
+    /// The same blocks as DeepNorm has them.
+    fn deep_norm(&self) -> Blocks {
+        let (skip, beta) = deep_norm(self.is.depth);
+        let (d, f) = (self.is.width as f64, self.is.ffn as f64);
+        let square = beta * beta;
+        let mut blocks = self.blocks(self.is.width, self.is.depth);
+        (blocks.norms, blocks.skip, blocks.attention, blocks.logits) =
+            (Norms::Post, skip, square * square, 1.0);
+        (blocks.mlp.c_in, blocks.mlp.c_out) = (square * 2.0 * d / (d + f), square * 2.0 * f / (d + f));
+        blocks
+    }
+}
+
+/// Deepest model that keeps its tokens; `None` where the deepest looked at does.
+fn deepest(norms: Norms, start: Start, streams: &[Stream]) -> Option<usize> {
+    let lost = streams.iter().position(|stream| word(norms, start, stream) != Word::Learns)?;
+    Some(lost.saturating_sub(1))
+}
+
+fn says(word: Word) -> &'static str {
+    match word {
+        Word::Learns => "tokens stay apart",
+        Word::LearnsAtACost => "long plateau",
+        Word::WillNotLearn => "learns frequencies only",
+        Word::CannotTell => "not known how little will do",
+    }
+}
+
+/// The report.
+///
+/// # Errors
+/// When the config cannot be read, or names an activation that is not known.
+pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabError> {
+    let is = open(choice)?;
+    let activation = Activation::parse(carnot_name(&is.activation))?;
+    let tokens = spec.tokens.unwrap_or(128.min(is.context));
+    let model = Model { is: &is, activation, tokens, matches: spec.token_match.unwrap_or(0.02) };
+    let (start, depth) = (model.start(), is.depth);
+    let asked = through(&model.blocks(is.width, depth), start, depth).map_err(LabError::Theory)?;
+    let last = asked[depth];
+    let deep_start = Start { size: 1.0, ..start };
+    let deep = through(&model.deep_norm(), deep_start, depth).map_err(LabError::Theory)?;
+    let mut pre = model.blocks(is.width, depth);
+    pre.norms = Norms::Pre;
+    let pre = (is.place == Place::Post)
+        .then(|| through(&pre, deep_start, depth))
+        .transpose()
+        .map_err(LabError::Theory)?;
+
+    let mut report = Report::new("predict", &is.words());
+    let norms = model.norms();
+    let found = word(norms, start, &last);
+    report.verdict = Some(Verdict { word: found, why: why(found, depth, start, &last) });
+    report.summary = summary(&model, start, &last);
+    report.findings = tokens::judge(norms, start, &last, depth).into_iter().collect();
+    let mut variants = vec![("as it is", norms, &asked)];
+    variants.extend(pre.as_ref().map(|pre| ("norms in front", Norms::Pre, pre)));
+    variants.push(("DeepNorm", Norms::Post, &deep));
+    report.sections.push(Section::Chart(chart(&variants, start)));
+    report.sections.push(Section::Table(designs(&variants, start)));
+    report.sections.push(Section::Table(widths(&model, start)?));
+    report.sections.push(Section::Text(Text {
+        title: "Limits".into(),
+        text: LIMITS.into(),
+        ..Text::default()
+    }));
+    report.extra.insert("architecture".into(), json!(is));
+    report.extra.insert("streams".into(), json!(asked));
+    report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
+    Ok(report)
+}
+
+const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs of tokens alike, weights as the config draws them, no dropout. \
+    The limits of the verdict (cosine 0.9; a tenth, a thousandth of a token left) are those at which small post-norm models of real text \
+    began to stand on the plateau of frequencies, and never left it; for norms in front they are not known. Rates, data and optimisers can fail a model that keeps its tokens.";
+
+/// The name under which Carnot knows an activation of a config.
+fn carnot_name(name: &str) -> &str {
+    match name {
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_python" => "gelu",
+        "silu" | "swish" => "swish",
+        other => other,
+    }
+}
+
+fn why(word: Word, depth: usize, start: Start, last: &Stream) -> String {
+    let cosine = significant(last.similarity, 3);
+    let left = significant(last.information / start.information, 2);
+    let then = match word {
+        Word::Learns => "the head can tell them apart.",
+        Word::LearnsAtACost => {
+            "the head sees little but how frequent tokens are, and the loss will stand at the entropy of their frequencies for long."
+        }
+        Word::WillNotLearn => {
+            "the head sees the same vector for every token, and the loss will stay at the entropy of their frequencies, whatever the rate."
+        }
+        Word::CannotTell => {
+            "with norms in front of the blocks nobody has measured how little will do; models that start with so little have been trained."
+        }
+    };
+    format!("Behind {depth} blocks two tokens have a cosine of {cosine} and {left} of each is left: {then}")
+}
+
+fn summary(model: &Model, start: Start, last: &Stream) -> Vec<Line> {
+    let is = model.is;
+    let blocks = model.blocks(is.width, is.depth);
+    let mut lines = vec![Line::new(
+        "blocks",
+        format!(
+            "attention of strength {} on tokens that are all the same, {} tokens, logits of variance {}",
+            significant(blocks.attention, 2),
+            model.tokens,
+            significant(blocks.logits, 2)
+        ),
+    )];
+    if let Enters::Tokens(vocabulary) = is.enters {
+        let text = format!(
+            "{} nats when nothing is learned (ln {vocabulary}); a plateau below it is the entropy of your tokens' frequencies",
+            significant((vocabulary as f64).ln(), 3)
+        );
+        lines.push(Line::new("loss", text));
+    }
+    if is.place == Place::Pre {
+        let grown = (last.size / start.size).sqrt();
+        lines.push(Line::new("stream", format!("grows {} times over the blocks", significant(grown, 2))));
+    }
+    if !is.unknown.is_empty() {
+        lines.push(Line::new("ignored", is.unknown.join(", ")));
+    }
+    lines
+}
+
+/// A design: its name, where norms stand, and the stream behind each block.
+type Variant<'a> = (&'a str, Norms, &'a Vec<Stream>);
+
+fn chart(variants: &[Variant], start: Start) -> Chart {
+    let mut chart = Chart::new(
+        "What is left of a token",
+        "Share of a token's own part of the stream that its vector still has behind each block.",
+        Axis::linear("block"),
+        Axis::log("left of a token"),
+    );
+    for (name, _, streams) in variants {
+        let x: Vec<f64> = (0..streams.len()).map(|block| block as f64).collect();
+        let y: Vec<f64> = streams.iter().map(|stream| stream.information / start.information).collect();
+        chart = chart.with(Series::line(name, &x, &y));
+    }
+    chart
+}
+
+fn designs(variants: &[Variant], start: Start) -> Table {
+    let row = |(name, norms, streams): &Variant| {
+        let last = streams[streams.len() - 1];
+        Row::new(vec![
+            Cell::text(*name),
+            Cell::significant(last.similarity, 3),
+            Cell::significant(last.information / start.information, 2),
+            Cell::text(says(word(*norms, start, &last))),
+        ])
+    };
+    Table {
+        title: "Designs".into(),
+        caption: "The same sizes with other norms; DeepNorm (arXiv:2203.00555) with its own start.".into(),
+        columns: vec![
+            Heading::words("blocks"),
+            Heading::number("cosine of tokens"),
+            Heading::number("left of a token"),
+            Heading::words("says"),
+        ],
+        rows: variants.iter().map(row).collect(),
+        ..Table::default()
+    }
+}
+
+/// The trap of "the same recipe, only bigger".
+fn widths(model: &Model, start: Start) -> Result<Table, LabError> {
+    let mut rows = Vec::new();
+    for (up, down) in [(1, 2), (1, 1), (2, 1), (4, 1)] {
+        let width = (model.is.width * up / down).max(1);
+        let streams = through(&model.blocks(width, model.is.depth), start, MOST).map_err(LabError::Theory)?;
+        let deep = deepest(model.norms(), start, &streams)
+            .map_or(format!("more than {MOST}"), |depth| depth.to_string());
+        let last = streams[model.is.depth.min(MOST)];
+        rows.push(Row::new(vec![
+            Cell::text(width.to_string()),
+            Cell::text(deep),
+            Cell::significant(last.similarity, 3),
+            Cell::text(says(word(model.norms(), start, &last))),
+        ]));
+    }
+    Ok(Table {
+        title: "The same recipe at other widths".into(),
+        caption: format!(
+            "All widths scaled together, weights drawn with the same standard deviation; the verdict is that of {} blocks.",
+            model.is.depth
+        ),
+        columns: vec![
+            Heading::number("width"),
+            Heading::number("deepest that keeps its tokens"),
+            Heading::number("cosine of tokens"),
+            Heading::words("says"),
+        ],
+        rows,
+        ..Table::default()
+    })
+}
