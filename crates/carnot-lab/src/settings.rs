@@ -1,7 +1,8 @@
 //! Settings that several experiments share: how a network starts, and the data it sees.
 
-use carnot_net::dataset::{self, Dataset, Options, Scaling, Targets};
+use carnot_net::dataset::{self, Dataset, Options, Scaling, Targets, Tokens};
 use carnot_net::hyper::{LayerInit, Scheme};
+use carnot_net::layers::Layer;
 use carnot_net::plan::Plan;
 use carnot_theory::initial::{Initial, initial};
 use schemars::JsonSchema;
@@ -68,12 +69,16 @@ impl InitSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DataSettings {
-    /// Data: digits (embedded), fashion, mnist, mixture, parity, teacher, mnist1d, or a file (IDX, NPY, NPZ, CSV, safetensors).
+    /// Data: digits (embedded), fashion, mnist, mixture, parity, teacher, mnist1d, brown, macedonian, or a file (IDX, NPY, NPZ, CSV, safetensors, text).
     pub data: Option<String>,
     /// How inputs are scaled. Default: the data set's own choice.
     pub scaling: Option<Scaling>,
     /// Column or array that holds the labels, where it cannot be guessed.
     pub label: Option<String>,
+    /// What a text is cut into; window and vocabulary are those of the network.
+    pub text_tokens: Tokens,
+    /// Share of a text's tokens that is hidden and to be told; 0 asks for the next token.
+    pub masked: f64,
     /// Number of samples of a generated data set. Default: 5000.
     pub samples: Option<usize>,
     /// Checksum of the data, by which a result belongs to their content and not to a file name. Default: filled in.
@@ -95,6 +100,10 @@ impl DataSettings {
             label: self.label.clone(),
             dimension: generated.then(|| plan.input.len()),
             classes: (spec == "mixture" || spec == "teacher").then(|| plan.output().len()),
+            tokens: self.text_tokens,
+            masked: self.masked,
+            context: Some(plan.input.positions()),
+            vocabulary: self.vocabulary(plan),
             ..Options::default()
         };
         let data = dataset::open(spec, &options)?;
@@ -117,13 +126,23 @@ impl DataSettings {
         }
     }
 
+    /// Kinds of tokens that the network tells apart, less the mask.
+    fn vocabulary(&self, plan: &Plan) -> Option<usize> {
+        plan.sites.iter().find_map(|site| match &site.layer {
+            Layer::Embedding(embedding) => Some(embedding.vocabulary - usize::from(self.masked > 0.0)),
+            _ => None,
+        })
+    }
+
     /// Reads the data as they are, of any shape; `digits` where none are named.
     ///
     /// # Errors
     /// Whatever is wrong with the data.
     pub fn whole(&self, seed: u64) -> Result<Dataset, LabError> {
         let (label, scaling) = (self.label.clone(), self.scaling);
-        let options = Options { seed, samples: self.samples, scaling, label, ..Options::default() };
+        let (tokens, masked) = (self.text_tokens, self.masked);
+        let options =
+            Options { seed, samples: self.samples, scaling, label, tokens, masked, ..Options::default() };
         Ok(dataset::open(self.data.as_deref().unwrap_or("digits"), &options)?)
     }
 

@@ -126,6 +126,25 @@ pub enum ShorthandFault {
     /// The number does not fit.
     #[error("{0} is too large; widths go to {max}, counts to 100000", max = LARGEST_WIDTH)]
     TooLarge(String),
+    /// A word that is no setting of a transformer.
+    #[error("\"{key}\" is no setting of a transformer{}", nearest.as_ref().map_or(String::new(), |near| format!("; {near}= is meant, perhaps")))]
+    UnknownKey {
+        /// The word.
+        key: String,
+        /// The setting that is most like it.
+        nearest: Option<String>,
+    },
+    /// A setting that is 0 or 1.
+    #[error("{0} is 0 or 1")]
+    NotASwitch(String),
+    /// Heads that do not share the width evenly.
+    #[error("{heads} heads cannot share a width of {width}")]
+    Heads {
+        /// Width of the stream.
+        width: usize,
+        /// Heads.
+        heads: usize,
+    },
     /// Repeating the first or last width.
     #[error("the input and the output width cannot be repeated")]
     RepeatedEnd,

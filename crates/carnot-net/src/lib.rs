@@ -26,3 +26,4 @@ pub mod reading;
 pub mod shape;
 pub mod shorthand;
 pub mod tape;
+pub mod transformer;

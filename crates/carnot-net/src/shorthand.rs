@@ -1,4 +1,5 @@
-//! The shorthand for multilayer perceptrons: `784-128x50-10`, with an activation and optionally skips and norms.
+//! The shorthand for multilayer perceptrons: `784-128x50-10`, with an activation and optionally skips and norms; and the way to that for
+//! transformers.
 
 use crate::activation::Activation;
 use crate::error::{LARGEST_WIDTH, NetworkError, ShorthandFault};
@@ -10,6 +11,7 @@ use crate::layers::repeat::Repeat;
 use crate::layers::residual::Residual;
 use crate::network::{Named, Network};
 use crate::shape::Shape;
+use crate::transformer;
 
 /// How the hidden layers of a shorthand are built.
 #[derive(Clone, Debug)]
@@ -25,14 +27,20 @@ pub struct Style {
 /// True when a text looks like a shorthand rather than a file name.
 #[must_use]
 pub fn looks_like(text: &str) -> bool {
-    text.contains('-') && text.chars().all(|c| c.is_ascii_digit() || c == '-' || c == 'x')
+    let is_perceptron =
+        text.contains('-') && text.chars().all(|c| c.is_ascii_digit() || c == '-' || c == 'x');
+    is_perceptron || transformer::looks_like(text)
 }
 
-/// Reads `input-width[xcount]-…-output`: dense layers with the activation between them.
+/// Reads `input-width[xcount]-…-output`: dense layers with the activation between them; or a transformer, see
+/// [`transformer::parse`].
 ///
 /// # Errors
 /// [`NetworkError::Shorthand`] with the bytes that could not be read.
 pub fn parse(text: &str, style: &Style) -> Result<Network, NetworkError> {
+    if transformer::looks_like(text) {
+        return transformer::parse(text, &style.activation);
+    }
     let parts = split(text)?;
     let mut layers: Vec<Named> = Vec::new();
     let mut width_before = None;

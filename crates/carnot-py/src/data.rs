@@ -25,6 +25,12 @@ pub fn data<'py>(py: Python<'py>, name: &str, samples: Option<usize>, seed: u64)
             let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
             Some(labels.into_pyarray(py).into_any())
         }
+        Targets::Positions { labels, positions, .. } => {
+            // Where nothing is asked for, the label that PyTorch ignores.
+            let of = |label: u32| if label == dataset::IGNORED { -100 } else { i64::from(label) };
+            let labels: Vec<i64> = labels.into_iter().map(of).collect();
+            Some(labels.into_pyarray(py).reshape([n, positions])?.into_any())
+        }
         Targets::Values { values, width } => Some(values.into_pyarray(py).reshape([n, width])?.into_any()),
     };
     Ok((inputs, targets))

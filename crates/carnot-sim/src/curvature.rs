@@ -56,18 +56,60 @@ pub fn sharpness(
     data: &Dataset,
     effort: Lanczos,
 ) -> Option<Sharpness> {
+    scaled(plan, parameters, loss, data, None, effort)
+}
+
+/// The same of $P^{-1/2} H P^{-1/2}$: what decides whether an optimizer that divides each coordinate by P is stable.
+///
+/// * `preconditioner`: the diagonal of P, `[plan.parameters]`, > 0 where parameters follow gradients
+/// * returns: `None` also where P is not positive
+///
+/// Source: Cohen et al., arXiv:2207.14484. Checked by
+/// `curvature::tests::preconditioned_sharpness_is_that_of_the_scaled_moment`.
+#[must_use]
+pub fn preconditioned_sharpness(
+    plan: &Plan,
+    parameters: &[f64],
+    loss: Loss,
+    data: &Dataset,
+    preconditioner: &[f64],
+    effort: Lanczos,
+) -> Option<Sharpness> {
+    let is_positive = preconditioner.iter().zip(trained(plan)).all(|(p, is_trained)| !is_trained || *p > 0.0);
+    let roots: Vec<f64> =
+        preconditioner.iter().map(|p| if *p > 0.0 { 1.0 / p.sqrt() } else { 0.0 }).collect();
+    if !is_positive || roots.len() != parameters.len() {
+        return None;
+    }
+    scaled(plan, parameters, loss, data, Some(&roots), effort)
+}
+
+/// Lanczos on $S H S$ with a diagonal S.
+fn scaled(
+    plan: &Plan,
+    parameters: &[f64],
+    loss: Loss,
+    data: &Dataset,
+    scale: Option<&[f64]>,
+    effort: Lanczos,
+) -> Option<Sharpness> {
     let trained: Vec<bool> = trained(plan);
+    let scale_of = |at: usize| scale.map_or(1.0, |scale| scale[at]);
     let size = parameters.iter().map(|w| w * w).sum::<f64>().sqrt();
     let h = 1e-5 * (1.0 + size);
     let product = |v: &[f64]| -> Option<Vec<f64>> {
+        let v: Vec<f64> = v.iter().enumerate().map(|(at, v)| v * scale_of(at)).collect();
+        // The step is of the same length whatever the scale makes of the direction.
+        let h = h / if scale.is_some() { dot(&v, &v).sqrt() } else { 1.0 };
         let at = |side: f64| {
-            let moved: Vec<f64> = parameters.iter().zip(v).map(|(w, v)| w + side * h * v).collect();
+            let moved: Vec<f64> = parameters.iter().zip(&v).map(|(w, v)| w + side * h * v).collect();
             gradient(plan, &moved, loss, data)
         };
         let (ahead, behind) = (at(1.0), at(-1.0));
         let of =
             |((a, b), &is_trained): ((&f64, &f64), &bool)| if is_trained { (a - b) / (2.0 * h) } else { 0.0 };
-        let out: Vec<f64> = ahead.iter().zip(&behind).zip(&trained).map(of).collect();
+        let out = ahead.iter().zip(&behind).zip(&trained).map(of);
+        let out: Vec<f64> = out.enumerate().map(|(at, x)| x * scale_of(at)).collect();
         out.iter().all(|x| x.is_finite()).then_some(out)
     };
     let mut stream = Stream::new(effort.seed, "first direction", &[]);
@@ -102,7 +144,7 @@ pub fn sharpness(
 }
 
 /// Which parameters follow gradients.
-fn trained(plan: &Plan) -> Vec<bool> {
+pub(crate) fn trained(plan: &Plan) -> Vec<bool> {
     let mut trained = vec![false; plan.parameters];
     for site in plan.all() {
         let mut start = site.offset;
@@ -182,6 +224,40 @@ mod tests {
         let effort = Lanczos { tolerance: 1e-7, ..Lanczos::default() };
         let found = sharpness(&plan, &parameters, Loss::Squared, &data, effort).unwrap();
         assert!((found.value - expect).abs() < 1e-6 * expect, "{found:?}, expected {expect}");
+    }
+
+    /// The same, with each input's coordinate divided by the root of its P.
+    #[test]
+    fn preconditioned_sharpness_is_that_of_the_scaled_moment() {
+        let (plan, parameters) = started("input = [4]\nlayers = [{ dense = 3 }]");
+        let data = data(50, 4);
+        let p: Vec<f64> = (0..plan.parameters).map(|at| 1.0 + at as f64).collect();
+        // Weights of an output stand together, [outputs, inputs], and the biases after them.
+        let of = |output: usize, input: usize| if input < 4 { p[output * 4 + input] } else { p[12 + output] };
+        let expect = (0..3).map(|output| {
+            let mut moment = [0.0; 25];
+            for sample in 0..50 {
+                let row: Vec<f64> = data.sample(sample).iter().map(|&x| f64::from(x)).chain([1.0]).collect();
+                for at in 0..25 {
+                    let (i, j) = (at / 5, at % 5);
+                    moment[at] += row[i] * row[j] / 50.0 / (of(output, i) * of(output, j)).sqrt();
+                }
+            }
+            *symmetric_eigen(&moment, 5).unwrap().values.last().unwrap()
+        });
+        let expect = expect.fold(0.0, f64::max);
+        let effort = Lanczos { tolerance: 1e-7, ..Lanczos::default() };
+        let found = preconditioned_sharpness(&plan, &parameters, Loss::Squared, &data, &p, effort).unwrap();
+        assert!((found.value - expect).abs() < 1e-5 * expect, "{found:?}, expected {expect}");
+        let plain =
+            preconditioned_sharpness(&plan, &parameters, Loss::Squared, &data, &vec![1.0; p.len()], effort)
+                .unwrap();
+        let whole = sharpness(&plan, &parameters, Loss::Squared, &data, effort).unwrap();
+        assert!((plain.value - whole.value).abs() < 1e-7 * whole.value);
+        assert_eq!(
+            preconditioned_sharpness(&plan, &parameters, Loss::Squared, &data, &vec![0.0; p.len()], effort),
+            None
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`empirical`] | which kernels does a real network have, and how do they move while it learns? |
 //! | [`ensemble`] | what does that look like over many networks? |
 //! | [`curvature`] | how sharply is the loss bent where it ended? |
+//! | [`edge`] | how sharply may it be bent before an optimizer's steps blow up? |
 //! | [`trained`] | what do many small networks predict when they have learned everything, to 1/n and beyond? |
 //! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
 //!
@@ -15,7 +16,9 @@
 //!
 //! This crate must never know what theory predicts, nor how results are shown.
 
+pub mod critical;
 pub mod curvature;
+pub mod edge;
 pub mod empirical;
 pub mod ensemble;
 pub mod error;

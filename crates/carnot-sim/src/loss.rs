@@ -2,9 +2,10 @@
 
 use carnot_math::device::cpu;
 use carnot_math::scalar::Scalar;
+use carnot_net::dataset::IGNORED;
 use serde::{Deserialize, Serialize};
 
-/// A loss, averaged over samples.
+/// A loss, averaged over samples; over positions, where each has its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -18,7 +19,7 @@ pub enum Loss {
 /// What the outputs of a batch should be.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a, S> {
-    /// `[samples]`: classes.
+    /// `[rows]`: classes of samples or of positions; [`IGNORED`](carnot_net::dataset::IGNORED) where nothing is asked.
     Classes(&'a [u32]),
     /// `[samples, outputs]`: numbers.
     Values(&'a [S]),
@@ -29,15 +30,17 @@ pub enum Wanted<'a, S> {
 pub struct Total {
     /// Sum of the losses; not finite when an output is not.
     pub loss: f64,
-    /// Samples whose largest output is the one of their class; 0 for numbers.
+    /// Rows whose largest output is the one of their class; 0 for numbers.
     pub correct: u64,
+    /// Rows that were judged: samples, or positions with a label.
+    pub rows: u64,
 }
 
 impl Loss {
     /// Loss of one member on a batch, and its gradient.
     ///
-    /// * `outputs`: `[samples, width]`
-    /// * `gradient`: `[samples, width]`, overwritten with the gradient of the *mean* over these samples
+    /// * `outputs`: `[samples, width]`, or `[samples, positions, width]` where each position has its class
+    /// * `gradient`: as `outputs`, overwritten with the gradient of the *mean* over these samples (positions)
     ///
     /// # Panics
     /// When shapes do not fit, a class is not below `width`, or cross-entropy is asked of numbers.
@@ -48,29 +51,42 @@ impl Loss {
         wanted: Wanted<S>,
         gradient: &mut [S],
     ) -> Total {
-        let width = outputs.len() / samples.max(1);
-        let share = 1.0 / samples as f64;
+        let rows = match wanted {
+            Wanted::Classes(labels) => labels.len(),
+            Wanted::Values(_) => samples,
+        };
+        let judged = match wanted {
+            Wanted::Classes(labels) => labels.iter().filter(|&&label| label != IGNORED).count(),
+            Wanted::Values(_) => samples,
+        };
+        let width = outputs.len() / rows.max(1);
+        let share = 1.0 / judged.max(1) as f64;
         match (self, wanted) {
             (Loss::CrossEntropy, Wanted::Classes(labels)) => {
                 let found = cpu::softmax_cross_entropy(outputs, labels, gradient, share);
-                Total { loss: found.sum, correct: found.correct as u64 }
+                Total { loss: found.sum, correct: found.correct as u64, rows: found.rows as u64 }
             }
             (Loss::CrossEntropy, Wanted::Values(_)) => panic!("cross-entropy needs classes"),
             (Loss::Squared, Wanted::Values(values)) => {
-                Total { loss: cpu::squared_error(outputs, values, gradient, share), correct: 0 }
+                let loss = cpu::squared_error(outputs, values, gradient, share);
+                Total { loss, correct: 0, rows: samples as u64 }
             }
             (Loss::Squared, Wanted::Classes(labels)) => {
                 gradient.copy_from_slice(outputs);
                 let mut correct = 0;
                 let mean = S::from_f64(mean_target(width));
                 for (row, &label) in gradient.chunks_exact_mut(width).zip(labels) {
+                    if label == IGNORED {
+                        row.fill(S::default());
+                        continue;
+                    }
                     correct += u64::from(largest(row) == label as usize);
                     row[label as usize] -= S::from_f64(1.0);
                     row.iter_mut().for_each(|error| *error += mean);
                 }
                 let loss = 0.5 * cpu::sum_of_squares(gradient);
                 cpu::scale(gradient, S::from_f64(share));
-                Total { loss, correct }
+                Total { loss, correct, rows: judged as u64 }
             }
         }
     }

@@ -86,6 +86,14 @@ const CASES: &[(&str, &str)] = &[
         "input = [3, 2]\nlayers = [{ dense = 3 }, { attention = 4, key = 3, weighting = 'relu', scaling = 'linear' }, { attention = 4, heads = 2, weighting = 'abs' }, { attention = 4, heads = 2, weighting = 'identity' }, { dense = 2 }]",
     ),
     (
+        "attention",
+        "input = [4, 2]\nlayers = [{ dense = 3 }, { attention = 4, heads = 2, causal = true }, { act = 'tanh' }, { attention = 4, causal = true, weighting = 'relu', key = 3 }, { dense = 2 }]",
+    ),
+    (
+        "attention",
+        "input = [3, 2]\nlayers = [{ dense = 3 }, { attention = 4, heads = 2, causal = true, qk_norm = true }, { act = 'tanh' }, { attention = 4, key = 3, qk_norm = true, scaling = 'linear' }, { dense = 2 }]",
+    ),
+    (
         "embedding",
         "input = [4, 1]\nlayers = [{ embedding = 3, vocabulary = 5 }, { act = 'tanh' }, { dense = 2 }]",
     ),

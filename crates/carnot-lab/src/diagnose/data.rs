@@ -56,6 +56,16 @@ fn words(error: &DataError) -> (&'static str, String, String) {
         DataError::NotAFile { .. } => {
             say("data/not-a-file", "its length cannot be known before reading", "save it as a file first")
         }
+        DataError::NotText { .. } => say(
+            "data/not-text",
+            "characters are read as UTF-8",
+            "convert the file to UTF-8, or read it as --tokens bytes",
+        ),
+        DataError::TooShort { needed, .. } => (
+            "data/too-short",
+            "a text is cut into windows, and every token of a window is followed by another".into(),
+            format!("a longer text, or --context {}", needed.saturating_sub(2).clamp(1, 8)),
+        ),
         DataError::DirectoryWithoutData { expected, .. } => (
             "data/no-files",
             format!("a folder is read when it holds {expected}"),

@@ -116,6 +116,10 @@ fn shorthand(text: &str, span: &Range<usize>, why: &ShorthandFault) -> Diagnosti
         ShorthandFault::NotAWidth(_) => "widths are whole numbers, with x and a count for layers alike",
         ShorthandFault::Zero => "a layer of width zero passes nothing on",
         ShorthandFault::TooLarge(_) => "no machine holds a layer of that size",
+        ShorthandFault::UnknownKey { .. } | ShorthandFault::NotASwitch(_) => {
+            "a transformer is DESIGN:LxD and then heads=, ffn=, tokens=, vocabulary=, causal=, qk-norm="
+        }
+        ShorthandFault::Heads { .. } => "every head has an equal part of the stream's features",
         ShorthandFault::RepeatedEnd => "only hidden layers can be repeated",
     };
     let text: String = text.chars().take(200).collect();

@@ -8,6 +8,9 @@ use carnot_net::network::{Named, Network};
 ///
 /// A network that a shorthand describes is described by that shorthand.
 pub fn network(network: &Network) -> String {
+    if let Some((shorthand, activation)) = carnot_net::transformer::shorthand_of(network) {
+        return format!("{shorthand}, {activation}");
+    }
     let mut words = Words::default();
     let mut runs = words.runs(&network.layers);
     split_output(&mut runs);

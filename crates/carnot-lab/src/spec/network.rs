@@ -20,7 +20,8 @@ pub const ACTIVATION: &str = "relu";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NetworkSettings {
-    /// The network: a shorthand such as 784-128x50-10 (input, 50 hidden layers of 128, output), or a TOML file.
+    /// The network: a shorthand such as 784-128x50-10 (input, 50 hidden layers of 128, output) or
+    /// post:12x768 (a transformer), or a TOML file.
     ///
     /// In a TOML file it may also be a table with `input` (sizes of one sample) and `layers`.
     pub network: NetworkChoice,
@@ -133,7 +134,12 @@ impl NetworkSettings {
     /// settings of shorthands beside a network that is written out.
     pub fn resolve(self) -> Result<NetworkSettings, LabError> {
         let network = match &self.network {
-            NetworkChoice::Shorthand(text) => shorthand::parse(text, &self.style()?)?,
+            NetworkChoice::Shorthand(text) => {
+                if carnot_net::transformer::looks_like(text) {
+                    self.refuse_perceptron_settings()?;
+                }
+                shorthand::parse(text, &self.style()?)?
+            }
             NetworkChoice::Network(network) => {
                 self.refuse_shorthand_settings()?;
                 network.clone()
@@ -176,6 +182,18 @@ impl NetworkSettings {
         });
         let activation = Activation::parse(self.activation.as_deref().unwrap_or(ACTIVATION))?;
         Ok(Style { activation, residual: self.residual, norm })
+    }
+
+    /// A transformer says itself where its skips and norms are.
+    fn refuse_perceptron_settings(&self) -> Result<(), LabError> {
+        let given = [("residual", self.residual.is_some()), ("norm", self.norm.is_some())];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((key, _)) => {
+                let range = "left out: post:, pre:, deepnorm: and sandwich: say where skips and norms are";
+                Err(LabError::OutOfRange { key, value: "given".into(), range: range.into() })
+            }
+            None => Ok(()),
+        }
     }
 
     fn refuse_shorthand_settings(&self) -> Result<(), LabError> {

@@ -113,6 +113,24 @@ pub enum DataError {
         /// What was asked for.
         path: PathBuf,
     },
+    /// Bytes that are no text in UTF-8, or no catalogue of messages.
+    #[error("{}{at}: not the text it should be", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being text.
+        at: At,
+    },
+    /// A text with less than a window.
+    #[error("{} has {found} tokens, a window and the token behind it have {needed}", path.display())]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// Tokens it has.
+        found: usize,
+        /// Tokens it needs.
+        needed: usize,
+    },
     /// A directory without the files of a data set.
     #[error("{} is a directory and holds no {expected}", path.display())]
     DirectoryWithoutData {

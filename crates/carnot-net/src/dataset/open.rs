@@ -6,8 +6,8 @@ use super::array::{Source, fill};
 use super::error::{DataError, nearest};
 use super::options::Options;
 use super::scaling::Scaling;
-use super::set::Dataset;
-use super::{TABLE, csv, idx, npy, npz, safetensors};
+use super::set::{Dataset, Targets};
+use super::{TABLE, csv, idx, npy, npz, safetensors, text};
 
 /// Opens a data set: a name of [`TABLE`], or the path of a file or of a directory with a pair of IDX files.
 ///
@@ -21,14 +21,19 @@ pub fn open(spec: &str, options: &Options) -> Result<Dataset, DataError> {
     if options.samples == Some(0) {
         return Err(DataError::Parameter { name: "samples", value: 0.0, range: "at least 1" });
     }
-    let (mut data, scaling) = match TABLE.iter().find(|row| row.name == spec) {
+    let (mut data, mut scaling) = match TABLE.iter().find(|row| row.name == spec) {
         Some(row) => ((row.make)(options)?, row.scaling),
         None => (open_path(spec, options)?, Scaling::Standard),
     };
     if let Some(samples) = options.samples.filter(|&samples| samples < data.len()) {
         data = data.probe(samples, options.seed);
     }
-    data.standardize(options.scaling.unwrap_or(scaling))?;
+    scaling = options.scaling.unwrap_or(scaling);
+    if matches!(data.targets, Targets::Positions { .. }) {
+        // Numbers of tokens are names, not sizes.
+        scaling = Scaling::None;
+    }
+    data.standardize(scaling)?;
     Ok(data)
 }
 
@@ -39,6 +44,7 @@ enum Format {
     Npz,
     Csv,
     Safetensors,
+    Text,
 }
 
 fn open_path(spec: &str, options: &Options) -> Result<Dataset, DataError> {
@@ -62,6 +68,7 @@ fn open_path(spec: &str, options: &Options) -> Result<Dataset, DataError> {
         Format::Npz => npz::open(path, options),
         Format::Csv => csv::read(source, options),
         Format::Safetensors => safetensors::open(path, options),
+        Format::Text => text::read(source, options),
     }
 }
 
@@ -74,6 +81,7 @@ fn by_name(path: &Path) -> Option<Format> {
         () if ends(&["-ubyte", ".idx", ".idx1", ".idx3"]) => Format::Idx,
         () if ends(&[".npy"]) => Format::Npy,
         () if ends(&[".csv", ".tsv"]) => Format::Csv,
+        () if ends(&[".txt", ".text"]) => Format::Text,
         () if ends(&[".npz"]) && !is_zipped => Format::Npz,
         () if ends(&[".safetensors"]) && !is_zipped => Format::Safetensors,
         () => return None,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
 use super::scaling::Scaling;
+use super::text::Tokens;
 
 /// Choices for [`super::open`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +35,14 @@ pub struct Options {
     pub sparsity: Option<usize>,
     /// `teacher`: what its hidden units compute.
     pub teacher: Teacher,
+    /// Texts: what they are cut into.
+    pub tokens: Tokens,
+    /// Texts: tokens of a window, 1 to 65536. Default: 24.
+    pub context: Option<usize>,
+    /// Texts of characters: kinds of tokens, the last of which is every rarer character; 2 to 65536. Default: 64.
+    pub vocabulary: Option<usize>,
+    /// Texts: share of the tokens that is hidden and to be told; 0 asks for the next token instead.
+    pub masked: f64,
     /// Bytes of memory that the inputs may take, and bytes that a compressed file may unpack to.
     pub limit_bytes: u64,
 }
@@ -52,6 +61,10 @@ impl Default for Options {
             separation: None,
             sparsity: None,
             teacher: Teacher::Tanh,
+            tokens: Tokens::Characters,
+            context: None,
+            vocabulary: None,
+            masked: 0.0,
             // Chosen: twenty times Fashion-MNIST. Doubling it only delays the refusal of a file that will not fit.
             limit_bytes: 4 << 30,
         }

@@ -4,6 +4,8 @@ use carnot_math::random::Stream;
 
 use super::error::{At, DataError};
 
+pub use carnot_math::device::cpu::IGNORED;
+
 /// Samples with or without targets, all in memory, in single precision; in double too where the source has more digits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
@@ -43,6 +45,15 @@ pub enum Targets {
         /// Number of classes, ≥ 1; one more than the largest label.
         classes: usize,
     },
+    /// One class at each position of a sample: the next token, or the masked one.
+    Positions {
+        /// `[samples, positions]`, each below `classes`, or [`IGNORED`] where nothing is asked.
+        labels: Vec<u32>,
+        /// Number of classes, ≥ 1.
+        classes: usize,
+        /// Positions P of a sample, ≥ 1.
+        positions: usize,
+    },
     /// A vector of real numbers a sample.
     Values {
         /// `[samples, width]`, finite.
@@ -53,12 +64,32 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Number of outputs that a network needs for these targets: the classes, or the width; 0 for none.
+    /// Number of outputs that a network needs for these targets: the classes (at each position), or the width; 0 for none.
     pub fn outputs(&self) -> usize {
         match self {
             Targets::None => 0,
             Targets::Classes { classes, .. } => *classes,
+            Targets::Positions { classes, positions, .. } => classes * positions,
             Targets::Values { width, .. } => *width,
+        }
+    }
+
+    /// Number of classes, 0 when the targets are none.
+    pub fn classes(&self) -> usize {
+        match self {
+            Targets::Classes { classes, .. } | Targets::Positions { classes, .. } => *classes,
+            _ => 0,
+        }
+    }
+
+    /// All labels that are asked for, of samples or of positions; `None` when the targets are no classes.
+    pub fn asked(&self) -> Option<(Vec<u32>, usize)> {
+        match self {
+            Targets::Classes { labels, classes } => Some((labels.clone(), *classes)),
+            Targets::Positions { labels, classes, .. } => {
+                Some((labels.iter().copied().filter(|&label| label != IGNORED).collect(), *classes))
+            }
+            _ => None,
         }
     }
 
@@ -68,6 +99,11 @@ impl Targets {
             Targets::Classes { labels, classes } => Targets::Classes {
                 labels: indices.iter().map(|&index| labels[index]).collect(),
                 classes: *classes,
+            },
+            Targets::Positions { labels, classes, positions } => Targets::Positions {
+                labels: pick_rows(labels, *positions, indices),
+                classes: *classes,
+                positions: *positions,
             },
             Targets::Values { values, width } => {
                 Targets::Values { values: pick_rows(values, *width, indices), width: *width }
@@ -80,6 +116,14 @@ impl Dataset {
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.inputs.len().checked_div(self.width()).unwrap_or(0)
+    }
+
+    /// Number of answers asked for: samples, or positions with a label.
+    pub fn rows(&self) -> usize {
+        match &self.targets {
+            Targets::Positions { labels, .. } => labels.iter().filter(|&&label| label != IGNORED).count(),
+            _ => self.len(),
+        }
     }
 
     /// True when there is no sample.
@@ -114,10 +158,10 @@ impl Dataset {
         &self.inputs[index * self.width()..][..self.width()]
     }
 
-    /// Samples in each class, `[classes]`; empty when the targets are no classes.
+    /// Samples (positions) in each class, `[classes]`; empty when the targets are no classes.
     pub fn class_counts(&self) -> Vec<usize> {
-        let Targets::Classes { labels, classes } = &self.targets else { return Vec::new() };
-        let mut counts = vec![0; *classes];
+        let Some((labels, classes)) = self.targets.asked() else { return Vec::new() };
+        let mut counts = vec![0; classes];
         labels.iter().for_each(|&label| counts[label as usize] += 1);
         counts
     }
@@ -250,6 +294,11 @@ impl Dataset {
             Targets::None => add(0),
             Targets::Classes { labels, classes } => {
                 add(*classes as u64);
+                labels.iter().for_each(|&label| add(u64::from(label)));
+            }
+            Targets::Positions { labels, classes, positions } => {
+                add(*classes as u64);
+                add(*positions as u64);
                 labels.iter().for_each(|&label| add(u64::from(label)));
             }
             Targets::Values { values, width } => {

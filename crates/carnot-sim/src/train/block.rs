@@ -30,12 +30,22 @@ pub(super) struct Halt<'a, S> {
     pub(super) weights: &'a [S],
     /// The network as it is trained at the moment.
     pub(super) plan: &'a Plan,
-    /// Sum over the last batch of the first member's losses, before the update.
+    /// Mean of the first member's losses over the last batch, before the update.
     pub(super) loss: f64,
 }
 
-/// Told of the start and of every step; gives back what is to change from here on.
-pub(super) type Look<'a, S> = dyn FnMut(Halt<S>) -> Option<Reins> + 'a;
+/// How a training goes on after a halt.
+pub(super) enum Then {
+    /// As before.
+    GoOn,
+    /// With other reins.
+    Hold(Reins),
+    /// No further.
+    End,
+}
+
+/// Told of the start and of every step; says how to go on.
+pub(super) type Look<'a, S> = dyn FnMut(Halt<S>) -> Then + 'a;
 
 /// A block of members and everything they need for a step.
 pub(super) struct Block<'a, S> {
@@ -100,22 +110,30 @@ impl<'a, S: Scalar> Block<'a, S> {
     /// Trains from beginning to end; `look` is told of the start (step 0) and of every step taken.
     pub(super) fn run(mut self, progress: &(dyn Fn(u64) + Sync), look: &mut Look<S>) -> Vec<History> {
         let steps = self.spec.steps;
-        self.halt(0, look);
+        let mut goes_on = self.halt(0, look);
         let before = self.evaluate(self.training.train);
         let mut points = vec![Vec::new(); self.count()];
         let mut done = 0;
         for stop in recorded(steps) {
-            let mut sums = vec![0.0; self.count()];
+            let (mut sums, mut rows) = (vec![0.0; self.count()], 0);
             let told = (steps / 100).max(1);
             for step in done + 1..=stop {
+                if !goes_on {
+                    break;
+                }
                 self.step(step);
-                self.halt(step, look);
+                goes_on = self.halt(step, look);
                 self.totals.iter().zip(&mut sums).for_each(|(total, sum)| *sum += total.loss);
+                rows += self.totals[0].rows;
                 if step % told == 0 {
                     progress(told * self.count() as u64);
                 }
             }
-            let share = 1.0 / ((stop - done) as f64 * self.batches.current.len() as f64);
+            if !goes_on {
+                break;
+            }
+            // Every member sees the same samples, and so as many rows.
+            let share = 1.0 / (rows as f64);
             for (points, sum) in points.iter_mut().zip(&sums) {
                 if sum.is_finite() {
                     points.push(Point { step: stop, loss: sum * share });
@@ -136,19 +154,27 @@ impl<'a, S: Scalar> Block<'a, S> {
         points.into_iter().enumerate().map(history).collect()
     }
 
-    fn halt(&mut self, step: u64, look: &mut Look<S>) {
-        let (weights, plan, loss) = (&self.weights[..], &*self.plan, self.totals[0].loss);
-        if let Some(reins) = look(Halt { step, weights, plan, loss }) {
-            reins.hold(self.plan.to_mut(), &mut self.spec);
-            self.redrawn = redrawing(&self.spec, self.training.train);
-            self.shaken = shaking(&self.spec, self.training.train);
+    /// Whether the training goes on.
+    fn halt(&mut self, step: u64, look: &mut Look<S>) -> bool {
+        let (weights, plan) = (&self.weights[..], &*self.plan);
+        let loss = self.totals[0].loss / self.totals[0].rows.max(1) as f64;
+        match look(Halt { step, weights, plan, loss }) {
+            Then::GoOn => true,
+            Then::End => false,
+            Then::Hold(reins) => {
+                reins.hold(self.plan.to_mut(), &mut self.spec);
+                self.redrawn = redrawing(&self.spec, self.training.train);
+                self.shaken = shaking(&self.spec, self.training.train);
+                true
+            }
         }
     }
 
     /// One step of every member; leaves the losses before the update in `totals`.
     fn step(&mut self, step: u64) {
         if self.diverged.iter().all(Option::is_some) {
-            self.totals.fill(Total { loss: f64::NAN, correct: 0 });
+            let rows = self.totals[0].rows;
+            self.totals.fill(Total { loss: f64::NAN, correct: 0, rows });
             return;
         }
         self.batches.advance();
@@ -169,8 +195,8 @@ impl<'a, S: Scalar> Block<'a, S> {
         }
         if let (Some((classes, labels)), Wanted::Classes(clean)) = (&mut self.redrawn, self.answers.wanted())
         {
-            labels.resize(self.diverged.len() * batch, 0);
-            for (member, own) in self.members.clone().zip(labels.chunks_exact_mut(batch)) {
+            labels.resize(self.diverged.len() * clean.len(), 0);
+            for (member, own) in self.members.clone().zip(labels.chunks_exact_mut(clean.len())) {
                 let mut stream = Stream::new(spec.seed, "label noise", &[member, step]);
                 redrawn(clean, spec.label_noise, *classes, &mut stream, own);
             }
@@ -197,7 +223,10 @@ impl<'a, S: Scalar> Block<'a, S> {
         let parts = outputs.data.chunks_exact(size).zip(gradient.data.chunks_exact_mut(size));
         for (member, (total, (output, gradient))) in self.totals.iter_mut().zip(parts).enumerate() {
             let wanted = match &self.redrawn {
-                Some((_, labels)) => Wanted::Classes(&labels[member * samples..(member + 1) * samples]),
+                Some((_, labels)) => {
+                    let rows = labels.len() / self.diverged.len();
+                    Wanted::Classes(&labels[member * rows..(member + 1) * rows])
+                }
                 None => self.answers.wanted(),
             };
             *total = self.training.loss.of(output, samples, wanted, gradient);
@@ -268,16 +297,17 @@ impl<'a, S: Scalar> Block<'a, S> {
                 let total = evaluate::of_part(plan, own, loss, (data, part, &self.answers), &mut self.tape);
                 sum.loss += total.loss;
                 sum.correct += total.correct;
+                sum.rows += total.rows;
             }
         }
         (self.tape.mode, self.tape.record) = (Mode::Train, true);
-        sums.iter().map(|total| evaluate::mean(total, data, samples.len())).collect()
+        sums.iter().map(|total| evaluate::mean(total, data)).collect()
     }
 }
 
 /// Classes of the set and room for labels, where labels are redrawn.
 fn redrawing(spec: &TrainSpec, data: &Dataset) -> Option<(usize, Vec<u32>)> {
-    (spec.label_noise > 0.0).then(|| (data.targets.outputs(), Vec::new()))
+    (spec.label_noise > 0.0).then(|| (data.targets.classes(), Vec::new()))
 }
 
 /// Standard deviation of what is added to inputs.

@@ -4,7 +4,7 @@ use crate::loss::Wanted;
 use carnot_math::random::Stream;
 use carnot_math::scalar::Scalar;
 use carnot_math::stats::Moments;
-use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::dataset::{Dataset, IGNORED, Targets};
 
 /// An endless sequence of batches: random orders of the whole set, one after another, cut into equal pieces.
 ///
@@ -57,6 +57,9 @@ impl<S: Scalar> Answers<S> {
         match &data.targets {
             Targets::None => {}
             Targets::Classes { labels, .. } => self.labels.extend(samples.iter().map(|&i| labels[i])),
+            Targets::Positions { labels, positions: p, .. } => {
+                self.labels.extend(samples.iter().flat_map(|&i| &labels[i * p..(i + 1) * p]));
+            }
             Targets::Values { values, width } => {
                 let of = |&i: &usize| values[i * width..(i + 1) * width].iter();
                 self.values.extend(samples.iter().flat_map(of).map(|&x| S::from_f64(f64::from(x))));
@@ -72,7 +75,8 @@ impl<S: Scalar> Answers<S> {
 /// Labels of a batch for one member, each redrawn with the probability `share` from `classes`.
 pub(super) fn redrawn(labels: &[u32], share: f64, classes: usize, stream: &mut Stream, out: &mut [u32]) {
     for (to, &label) in out.iter_mut().zip(labels) {
-        *to = if stream.uniform() < share { stream.below(classes) as u32 } else { label };
+        let is_redrawn = label != IGNORED && stream.uniform() < share;
+        *to = if is_redrawn { stream.below(classes) as u32 } else { label };
     }
 }
 
@@ -99,7 +103,7 @@ pub(super) fn spread(len: usize, most: usize) -> Vec<usize> {
 
 /// True when accuracy means something.
 pub(super) fn has_classes(data: &Dataset) -> bool {
-    matches!(data.targets, Targets::Classes { .. })
+    matches!(data.targets, Targets::Classes { .. } | Targets::Positions { .. })
 }
 
 #[cfg(test)]

@@ -27,8 +27,9 @@ pub fn score<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Datase
         let total = of_part(plan, parameters, loss, (data, part, &answers), &mut tape);
         sum.loss += total.loss;
         sum.correct += total.correct;
+        sum.rows += total.rows;
     }
-    mean(&sum, data, data.len())
+    mean(&sum, data)
 }
 
 /// Gradient of the mean loss of one network over all samples of a set, as it is used: without dropout, and with the running means of
@@ -43,6 +44,7 @@ pub fn gradient<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Dat
     let mut tape = Tape::new(Mode::Evaluate);
     let mut answers = Answers::new();
     let (mut sum, mut part_sum) = (vec![0.0; plan.parameters], vec![S::default(); plan.parameters]);
+    let rows = data.rows();
     for part in spread(data.len(), 0).chunks(AT_ONCE) {
         answers.gather(data, part);
         let mut input = tape.take(1, part.len(), &plan.input);
@@ -50,10 +52,10 @@ pub fn gradient<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Dat
         let weights = || Weights { data: parameters, stride: plan.parameters };
         let outputs = plan.forward(weights(), input, &mut tape, &mut Unwatched);
         let mut slope = tape.take(1, part.len(), &outputs.shape);
-        loss.of(&outputs.data, part.len(), answers.wanted(), &mut slope.data);
+        let total = loss.of(&outputs.data, part.len(), answers.wanted(), &mut slope.data);
         tape.give(outputs);
         plan.backward(weights(), slope, &mut part_sum, &mut tape, &mut Unwatched);
-        let share = part.len() as f64 / data.len() as f64;
+        let share = total.rows as f64 / rows as f64;
         sum.iter_mut().zip(&part_sum).for_each(|(sum, part)| *sum += share * part.to_f64());
     }
     sum
@@ -78,9 +80,9 @@ pub(super) fn of_part<S: Scalar>(
     total
 }
 
-/// Sums over so many samples as means.
-pub(super) fn mean(total: &Total, data: &Dataset, samples: usize) -> Score {
-    let n = samples as f64;
+/// Sums as means over the rows that were judged.
+pub(super) fn mean(total: &Total, data: &Dataset) -> Score {
+    let n = total.rows as f64;
     Score {
         loss: total.loss.is_finite().then_some(total.loss / n),
         accuracy: has_classes(data).then_some(total.correct as f64 / n),

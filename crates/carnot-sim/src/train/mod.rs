@@ -8,16 +8,18 @@
 mod block;
 mod data;
 pub mod evaluate;
+pub mod fate;
 pub mod history;
 pub mod spec;
 pub mod steer;
+pub mod until;
 
 use crate::error::SimError;
 use crate::initialise;
 use crate::loss::Loss;
 use crate::optimizer::{Optimizer, Rule};
 use crate::rate;
-use block::{Block, Halt};
+use block::{Block, Halt, Then};
 use carnot_math::scalar::Scalar;
 use carnot_net::dataset::{Dataset, Targets};
 use carnot_net::hyper::{LayerInit, LayerRate};
@@ -84,7 +86,7 @@ fn run<S: Scalar>(
     let starts: Vec<u64> = members.clone().step_by(size as usize).collect();
     let of_block = |&start: &u64| {
         Block::<S>::new(training, &groups, start..(start + size).min(members.end))
-            .run(progress, &mut |_| None)
+            .run(progress, &mut |_| Then::GoOn)
     };
     let histories: Vec<Vec<History>> = starts.par_iter().map(of_block).collect();
     Ok(histories.into_iter().flatten().collect())
@@ -125,7 +127,7 @@ pub fn train_watched<S: Scalar, T: Send>(
             if steps.binary_search(&halt.step).is_ok() {
                 seen.push(look(Moment { member, step: halt.step, parameters: &halt.weights[..size] }));
             }
-            None
+            Then::GoOn
         };
         let block = Block::<S>::new(training, &groups, member..member + 1);
         let mut histories = block.run(&|_| {}, &mut see);
@@ -171,6 +173,11 @@ fn check(training: &Training) -> Result<(), SimError> {
             (Loss::CrossEntropy, Targets::Values { .. }) => return Err(SimError::NoClasses),
             // More outputs than classes seen are fine: a class may be missing from a small set.
             (_, Targets::Classes { .. }) if found < needed => {
+                return Err(SimError::Outputs { needed, found });
+            }
+            (_, Targets::Positions { classes, positions, .. })
+                if plan.output().positions() != *positions || plan.output().width() < *classes =>
+            {
                 return Err(SimError::Outputs { needed, found });
             }
             (_, Targets::Values { .. }) if found != needed => {

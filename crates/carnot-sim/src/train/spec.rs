@@ -18,6 +18,25 @@ fn is_none(noise: &f64) -> bool {
     *noise == 0.0
 }
 
+/// What becomes of the rate after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// It stays.
+    #[default]
+    Constant,
+    /// It falls to nothing in a line.
+    Linear,
+    /// It falls to nothing as half a cosine: $\frac12(1 + \cos\pi x)$ of it, x being the share of steps since the warm-up.
+    Cosine,
+}
+
+impl Schedule {
+    fn is_constant(&self) -> bool {
+        *self == Schedule::Constant
+    }
+}
+
 /// Settings of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +53,9 @@ pub struct TrainSpec {
     pub precision: Precision,
     /// Steps over which the rate grows linearly from nothing; 0 for none.
     pub warm_up: u64,
+    /// What becomes of the rate afterwards.
+    #[serde(skip_serializing_if = "Schedule::is_constant")]
+    pub schedule: Schedule,
     /// Largest norm of a member's gradient, > 0; longer ones are shortened to it.
     pub clip: Option<f64>,
     /// Share of the labels of each batch that is redrawn uniformly from all classes, 0 to 1; a redrawn one may be right.
@@ -62,6 +84,7 @@ impl Default for TrainSpec {
             seed: 0,
             precision: Precision::Float32,
             warm_up: 0,
+            schedule: Schedule::Constant,
             clip: None,
             label_noise: 0.0,
             input_noise: 0.0,
@@ -102,6 +125,38 @@ impl TrainSpec {
     /// Learning rate at a step, counted from 1.
     #[must_use]
     pub fn rate_at(&self, step: u64) -> f64 {
-        if step < self.warm_up { self.rate * step as f64 / self.warm_up as f64 } else { self.rate }
+        if step < self.warm_up {
+            return self.rate * step as f64 / self.warm_up as f64;
+        }
+        let first = self.warm_up.max(1);
+        // One more than there are, so that the last step still moves.
+        let done = (step - first) as f64 / (self.steps.saturating_sub(first) + 1) as f64;
+        match self.schedule {
+            Schedule::Constant => self.rate,
+            Schedule::Linear => self.rate * (1.0 - done).max(0.0),
+            Schedule::Cosine => self.rate * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_rises_over_the_warm_up_and_falls_towards_nothing() {
+        let of =
+            |schedule| TrainSpec { steps: 110, warm_up: 10, rate: 2.0, schedule, ..TrainSpec::default() };
+        for schedule in [Schedule::Constant, Schedule::Linear, Schedule::Cosine] {
+            let spec = of(schedule);
+            assert_eq!((spec.rate_at(1), spec.rate_at(5), spec.rate_at(10)), (0.2, 1.0, 2.0), "{schedule:?}");
+            assert!(spec.rate_at(110) > 0.0, "{schedule:?}");
+        }
+        assert_eq!(of(Schedule::Constant).rate_at(110), 2.0);
+        assert!((of(Schedule::Linear).rate_at(60) - 2.0 * (1.0 - 50.0 / 101.0)).abs() < 1e-12);
+        let cosine = 1.0 + (std::f64::consts::PI * 50.0 / 101.0).cos();
+        assert!((of(Schedule::Cosine).rate_at(60) - cosine).abs() < 1e-12);
+        let none = TrainSpec { warm_up: 0, ..of(Schedule::Cosine) };
+        assert_eq!(none.rate_at(1), 2.0);
     }
 }

@@ -1,6 +1,6 @@
 //! Training with a hand on it: what is seen at some steps decides noise, rate and nonlinearity from there on.
 
-use super::block::{Block, Halt};
+use super::block::{Block, Halt, Then};
 use super::history::History;
 use super::spec::TrainSpec;
 use super::{Moment, Training, check};
@@ -132,21 +132,23 @@ pub fn train_steered<S: Scalar, T: Send>(
 ) -> Result<Vec<(History, Vec<T>)>, SimError> {
     check(training)?;
     let groups = rate::groups(training.plan, training.rates)?;
-    let batch = training.spec.batch.min(training.train.len()) as f64;
     let one = |member: u64| {
         let (mut seen, mut refused) = (Vec::new(), None);
         let mut reins = Reins::of(training.plan, &training.spec);
         let mut see = |halt: Halt<S>| {
             if steps.binary_search(&halt.step).is_err() || refused.is_some() {
-                return None;
+                return Then::GoOn;
             }
             let parameters = &halt.weights[..halt.plan.parameters];
-            let loss = Some(halt.loss / batch).filter(|loss| halt.step > 0 && loss.is_finite());
+            let loss = Some(halt.loss).filter(|loss| halt.step > 0 && loss.is_finite());
             let moment = Moment { member, step: halt.step, parameters };
             let before = reins.clone();
             seen.push(steer(Sight { moment, plan: halt.plan, loss }, &mut reins));
             refused = reins.check(&before, &training.spec).err();
-            (refused.is_none() && reins != before).then(|| reins.clone())
+            match refused.is_none() && reins != before {
+                true => Then::Hold(reins.clone()),
+                false => Then::GoOn,
+            }
         };
         let mut histories = Block::<S>::new(training, &groups, member..member + 1).run(&|_| {}, &mut see);
         match refused {

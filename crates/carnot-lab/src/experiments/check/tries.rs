@@ -85,8 +85,8 @@ fn best(all: &[Try]) -> Option<&Try> {
 pub fn plateau(data: &Dataset) -> Option<f64> {
     match &data.targets {
         Targets::None => None,
-        Targets::Classes { .. } => {
-            let n = data.len() as f64;
+        Targets::Classes { .. } | Targets::Positions { .. } => {
+            let n = data.rows() as f64;
             let share =
                 data.class_counts().into_iter().filter(|&count| count > 0).map(|count| count as f64 / n);
             Some(share.map(|p| -p * p.ln()).sum())

@@ -111,7 +111,7 @@ fn joined(first: Dataset, second: Dataset) -> Dataset {
             all.resize(all.len() + more * width, 0.0);
             Targets::Values { values: all, width }
         }
-        (Targets::None, _) => Targets::None,
+        (Targets::None | Targets::Positions { .. }, _) => Targets::None,
     };
     let values = if matches!(targets, Targets::Values { .. }) { values } else { None };
     Dataset {
@@ -129,7 +129,7 @@ fn joined(first: Dataset, second: Dataset) -> Dataset {
 /// Classes become one-hot vectors minus their mean over classes: 1 − 1/C for the class and −1/C for the others.
 pub fn targets(data: &Dataset) -> Option<(Vec<f64>, usize)> {
     match &data.targets {
-        Targets::None => None,
+        Targets::None | Targets::Positions { .. } => None,
         Targets::Values { width, .. } => Some((data.exact_values()?, *width)),
         Targets::Classes { labels, classes } => Some((centred_one_hot(labels, *classes).ok()?, *classes)),
     }

@@ -10,7 +10,12 @@ pub struct Loss {
     pub sum: f64,
     /// Rows whose largest logit is the label's; the first of equal ones counts.
     pub correct: usize,
+    /// Rows that have a label.
+    pub rows: usize,
 }
+
+/// The label of a row that is not judged: it has no loss and no gradient.
+pub const IGNORED: u32 = u32::MAX;
 
 multiversion! {
     /// Cross-entropy of the softmax of each row with its label, and its gradient.
@@ -18,7 +23,7 @@ multiversion! {
     /// $$ \ell = \ln \sum_j e^{z_j} - z_y, \qquad \frac{\partial \ell}{\partial z_j} = p_j - \delta_{jy} $$
     ///
     /// * `logits`: `[rows, classes]`, row-major; computed in double precision for both number types
-    /// * `labels`: `[rows]`, each below the number of classes
+    /// * `labels`: `[rows]`, each below the number of classes, or [`IGNORED`]
     /// * `gradient`: `[rows, classes]`, overwritten with the gradient times `factor` (1/rows for the mean loss)
     /// * returns: sum of losses and number of correct rows; a NaN logit makes the sum NaN
     ///
@@ -87,6 +92,11 @@ fn block<S: Scalar>(
     let classes = logits.len() / labels.len();
     let rows = logits.chunks_exact(classes).zip(weights.chunks_exact_mut(classes));
     for ((z, weight), &label) in rows.zip(labels) {
+        if label == IGNORED {
+            weight.fill(0.0);
+            continue;
+        }
+        loss.rows += 1;
         let label = label as usize;
         assert!(label < classes, "label {label} of {classes} classes");
         let (mut best, mut largest) = (0, z[0]);
@@ -106,6 +116,10 @@ fn block<S: Scalar>(
     }
     let rows = weights.chunks_exact(classes).zip(gradient.chunks_exact_mut(classes));
     for ((weight, g), &label) in rows.zip(labels) {
+        if label == IGNORED {
+            g.fill(S::default());
+            continue;
+        }
         let total: f64 = weight.iter().sum();
         loss.sum += libm::log(total);
         let scale = factor / total;
@@ -209,6 +223,17 @@ mod tests {
         let loss = softmax_cross_entropy(&[50.0, 0.0], &[0], &mut gradient, 1.0);
         assert!((gradient[0] / -(-50f64).exp() - 1.0).abs() < 1e-14, "{gradient:?}");
         assert_eq!(loss.correct, 1);
+    }
+
+    #[test]
+    fn a_row_without_a_label_has_no_loss_and_no_gradient() {
+        let (mut with, mut without) = ([1f32; 6], [1f32; 4]);
+        let logits = [0.3, 0.1, f32::NAN, 9.0, -0.2, 0.5];
+        let some = softmax_cross_entropy(&logits, &[1, IGNORED, 0], &mut with, 0.5);
+        let all = softmax_cross_entropy(&[0.3, 0.1, -0.2, 0.5], &[1, 0], &mut without, 0.5);
+        assert_eq!((some, all.rows), (all, 2));
+        assert_eq!(with[2..4], [0.0, 0.0]);
+        assert_eq!([&with[..2], &with[4..]].concat(), without);
     }
 
     #[test]

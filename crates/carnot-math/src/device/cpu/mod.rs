@@ -17,7 +17,7 @@ pub use columns::{
     transpose,
 };
 pub use elementwise::{add_assign, axpy, bias_rows, multiply_assign, scale};
-pub use loss::{Loss, softmax_cross_entropy, squared_error};
+pub use loss::{IGNORED, Loss, softmax_cross_entropy, squared_error};
 pub use optimizer::{AdamStep, MomentumStep, adam_step, momentum_step};
 pub use reduction::{column_sums, dot, sum_of_squares};
 

@@ -5,6 +5,7 @@ mod files;
 mod formats;
 mod hostile;
 mod table;
+mod texts;
 
 use super::{DataError, Dataset, Options, open};
 use std::path::PathBuf;

@@ -26,7 +26,6 @@ fn every_row_gives_finite_samples_of_known_scale_and_valid_targets() {
         assert_eq!(data.len(), 400, "{name}");
         assert_eq!(data.inputs.len(), 400 * data.width(), "{name}");
         assert!(data.inputs.iter().all(|x| x.is_finite()), "{name}");
-        assert!((data.mean_square() - 1.0).abs() < 0.05, "{name}: mean square {}", data.mean_square());
         assert!(!data.source.is_empty(), "{name}");
         match &data.targets {
             Targets::Classes { labels, classes } => {
@@ -39,8 +38,14 @@ fn every_row_gives_finite_samples_of_known_scale_and_valid_targets() {
                 assert_eq!(values.len(), 400 * width, "{name}");
                 assert!(values.iter().all(|value| value.is_finite()), "{name}");
             }
+            Targets::Positions { labels, classes, positions } => {
+                assert_eq!(labels.len(), 400 * positions, "{name}");
+                assert!(labels.iter().all(|&label| (label as usize) < *classes), "{name}");
+                continue;
+            }
             Targets::None => panic!("{name} has nothing to learn"),
         }
+        assert!((data.mean_square() - 1.0).abs() < 0.05, "{name}: mean square {}", data.mean_square());
     }
 }
 

@@ -79,6 +79,13 @@ pub struct Attention {
     /// `"sqrt"` or `"linear"`.
     #[serde(default)]
     pub scaling: Scaling,
+    /// Whether a position sees only those before it and itself.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub causal: bool,
+    /// Whether the queries and keys of each head are divided by their root mean square (QK-norm), so that logits cannot grow with the
+    /// weights: $|g_{ts}| \le \sqrt{n_k}$.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub qk_norm: bool,
     /// Whether a bias is added at the end.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
@@ -103,6 +110,11 @@ pub struct Attention {
     /// C_b of the bias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub c_b: Option<f64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 fn one() -> usize {
@@ -220,6 +232,14 @@ impl LayerRule for Attention {
         theory: &Theory,
         inside: &mut Vec<Result<Kernel, Unknown>>,
     ) -> Result<Kernel, Unknown> {
+        if self.causal || self.qk_norm {
+            let what = if self.causal {
+                "the kernel of causal attention"
+            } else {
+                "the kernel of attention with QK-norm"
+            };
+            return Err(Unknown::NoFormula { what: what.into(), layer: site.name.clone() });
+        }
         if kernel.forward.positions > 1 && kernel.forward.keep != Positions::Full {
             return Err(Unknown::Positions(site.name.clone()));
         }
