@@ -119,3 +119,37 @@ fn what_is_no_transformer_of_tokens_is_refused_with_one_error() {
         assert_eq!(text.matches("error ").count(), 1, "{text}");
     }
 }
+
+/// What a config says is met with suspicion: no depth and no length of text makes the answer hang.
+#[test]
+fn absurd_sizes_are_refused_or_answered_at_once() {
+    let output = |config: &Value, arguments: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        predict(folder.path(), &[&["config.json"], arguments].concat())
+    };
+    let deep = output(&config(64, 1_000_000), &[]);
+    assert_eq!(deep.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&deep.stderr).contains("at most 2000 blocks"), "{deep:?}");
+    let gpt2 = json!({ "model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024 });
+    let (long, code) = report(&gpt2, &["--tokens", "65536"]);
+    assert_eq!((long["verdict"]["word"].as_str().is_some(), code), (true, Some(0)));
+}
+
+/// A transformer in shorthand is followed layer by layer.
+#[test]
+fn a_shorthand_says_the_design_that_loses_its_tokens() {
+    let ask = |network: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let output = predict(folder.path(), &[network, "--token-match", "0.046", "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (found["verdict"]["word"].as_str().unwrap_or("nothing").to_string(), output.status.code())
+    };
+    assert_eq!(ask("post:2x64"), ("learns".into(), Some(0)));
+    assert_eq!(ask("post:8x64"), ("learns-at-a-cost".into(), Some(0)));
+    assert_eq!(ask("post:16x64"), ("will-not-learn".into(), Some(1)));
+    for network in ["pre:16x64", "deepnorm:16x64", "sandwich:16x64", "bert:2x64,qk-norm=1"] {
+        assert_eq!(ask(network), ("learns".into(), Some(0)), "{network}");
+    }
+    assert_eq!(ask("post:16x64,heds=4"), ("nothing".into(), Some(2)));
+}

@@ -8,6 +8,8 @@
 
 mod softmax;
 mod squeeze;
+mod state;
+pub mod walk;
 
 use carnot_math::formula::Formula;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{TheoryError, check};
 pub use softmax::participation;
 use squeeze::Squeeze;
+use state::State;
 
 /// Where norms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,73 +124,24 @@ pub fn through(blocks: &Blocks, start: Start, depth: usize) -> Result<Vec<Stream
         check(what, value, value >= 0.0, "≥ 0")?;
     }
     let squeeze = Squeeze::new(&blocks.mlp)?;
-    let seen: Vec<usize> = if blocks.is_causal { (1..=blocks.tokens).collect() } else { vec![blocks.tokens] };
-    let mut state = State { apart: 1.0 - start.similarity, own, size: start.size };
-    let mut streams = vec![state.stream()];
+    let mut state =
+        State { size: 1.0, apart: 1.0 - start.similarity, last: 1.0, own }.times(match blocks.norms {
+            Norms::Pre => start.size,
+            Norms::Post => 1.0,
+        });
+    let mut streams = vec![Stream { size: start.size, ..state.stream() }];
+    let add = |state: State, branch: &dyn Fn(State) -> State| match blocks.norms {
+        Norms::Pre => state.plus(branch(state.normalised())),
+        Norms::Post => state.times(blocks.skip * blocks.skip).plus(branch(state)).normalised(),
+    };
     for _ in 0..depth {
-        state.attend(blocks, &seen);
-        state.squeeze(blocks, &squeeze);
+        state = add(state, &|state| {
+            state.attended(blocks.logits, blocks.tokens, blocks.is_causal).times(blocks.attention)
+        });
+        state = add(state, &|state| state.bent(&squeeze));
         streams.push(state.stream());
     }
     Ok(streams)
-}
-
-/// Distances of unit vectors, halved, so that nothing is lost when they are small.
-struct State {
-    /// 1 − ρ
-    apart: f64,
-    /// δ
-    own: f64,
-    size: f64,
-}
-
-impl State {
-    fn stream(&self) -> Stream {
-        Stream { similarity: 1.0 - self.apart, information: self.own, size: self.size }
-    }
-
-    /// Adds a branch with that mean square, in which tokens and copies are so far apart.
-    fn add(&mut self, blocks: &Blocks, mean_square: f64, apart: f64, own: f64) {
-        let skip = match blocks.norms {
-            Norms::Pre => self.size,
-            Norms::Post => blocks.skip * blocks.skip,
-        };
-        let whole = skip + mean_square;
-        self.apart = (skip * self.apart + apart) / whole;
-        self.own = (skip * self.own + own) / whole;
-        if blocks.norms == Norms::Pre {
-            self.size = whole;
-        }
-    }
-
-    fn attend(&mut self, blocks: &Blocks, seen: &[usize]) {
-        let same = participation(blocks.logits * self.apart, seen);
-        let s2 = same.iter().sum::<f64>() / same.len() as f64;
-        let s1 = coincidence(blocks);
-        let gain = blocks.attention;
-        // The token at hand sees all.
-        let (share, last) = (1.0 / blocks.tokens as f64, same[same.len() - 1]);
-        let common = share + (1.0 - self.own) * (last - share);
-        let own = gain * self.own * (self.apart * (last - share) + common * share);
-        let apart = gain * self.apart * (s2 - s1);
-        let mean_square = gain * (1.0 - self.apart * (1.0 - s2));
-        self.add(blocks, mean_square, apart, own);
-    }
-
-    fn squeeze(&mut self, blocks: &Blocks, squeeze: &Squeeze) {
-        self.add(blocks, squeeze.mean_square, squeeze.apart(self.apart), squeeze.apart(self.own));
-    }
-}
-
-/// s₁: chance that two different tokens, looking at random, look at the same one: 1/t, t being what the later one sees.
-fn coincidence(blocks: &Blocks) -> f64 {
-    let all = blocks.tokens as f64;
-    if !blocks.is_causal || blocks.tokens == 1 {
-        return 1.0 / all;
-    }
-    // Of the pairs, t − 1 have t as the later one.
-    let sum: f64 = (2..=blocks.tokens).map(|t| (t as f64 - 1.0) / t as f64).sum();
-    sum / (all * (all - 1.0) / 2.0)
 }
 
 /// Skip α and factor β of the standard deviations of values, output and both MLP matrices for L blocks, with which the update of a

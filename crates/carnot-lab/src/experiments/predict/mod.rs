@@ -1,6 +1,8 @@
 //! `carnot predict`: what theory expects of a network, and the initialisation it would choose.
 
+mod stream;
 mod transformer;
+mod walked;
 
 use carnot_net::activation::Activation;
 use carnot_net::hyper::{LayerRate, Scheme};
@@ -100,17 +102,15 @@ impl Experiment for Predict {
             let network = NetworkSettings { network: NetworkChoice::Model(choice), ..spec.network };
             return Ok(PredictSpec { network, ..spec });
         }
-        for (key, is_given) in
-            [("tokens", spec.tokens.is_some()), ("token_match", spec.token_match.is_some())]
-        {
-            within(
-                key,
-                "given",
-                !is_given,
-                "left out for a network without tokens: give the config.json of a transformer",
-            )?;
-        }
-        Ok(PredictSpec { network: spec.network.resolve()?, ..spec })
+        let spec = PredictSpec { network: spec.network.resolve()?, ..spec };
+        let has_tokens = walked::is_one(&Plan::new(spec.network.network())?);
+        let said =
+            "left out for a network that is written out: its input says how many, as in post:2x64,tokens=24";
+        within("tokens", "given", spec.tokens.is_none(), said)?;
+        let said =
+            "left out for a network without tokens: give post:2x64, or the config.json of a transformer";
+        within("token_match", "given", spec.token_match.is_none() || has_tokens, said)?;
+        Ok(spec)
     }
 
     fn subject(spec: &PredictSpec) -> String {
@@ -130,6 +130,9 @@ impl Experiment for Predict {
             return transformer::report(spec, choice);
         }
         let plan = Plan::new(spec.network.network())?;
+        if walked::is_one(&plan) {
+            return walked::report(spec, &plan);
+        }
         let asked = Side::of(&plan, spec, &spec.init, spec.init.words())?;
         let critical = InitSettings { init: Scheme::Critical, c_w: None, c_b: None };
         let best = match critical == spec.init {

@@ -6,7 +6,6 @@ use carnot_models::checkpoint::Checkpoint;
 use carnot_models::huggingface::architecture::{Architecture, Enters, Place};
 use carnot_models::huggingface::config::{self, Config};
 use carnot_net::activation::Activation;
-use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::significant;
 use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
 use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
@@ -14,11 +13,14 @@ use carnot_theory::tokens::{Blocks, Mlp, Norms, Start, Stream, deep_norm, throug
 use serde_json::json;
 
 use super::PredictSpec;
+use super::stream::{chart, designs, says, why};
 use crate::checks::tokens::{self, word};
 use crate::error::LabError;
 use crate::experiments::check::weights;
 use crate::spec::network::ModelChoice;
 
+/// Deepest model that is followed.
+const DEEPEST: usize = 2000;
 /// Deepest model that is looked for.
 const MOST: usize = 400;
 
@@ -46,6 +48,10 @@ fn open(choice: &ModelChoice) -> Result<Architecture, LabError> {
     let families = || config::families().join(", ");
     let found =
         found.map_err(|why| wrong(format!("a transformer of a known family, {}: {why}", families())))?;
+    if found.depth > DEEPEST {
+        let depth = found.depth;
+        return Err(wrong(format!("a transformer of at most {DEEPEST} blocks: its config says {depth}")));
+    }
     match found.enters {
         Enters::Tokens(_) => Ok(found),
         Enters::Patches(_) => {
@@ -117,15 +123,6 @@ fn deepest(norms: Norms, start: Start, streams: &[Stream]) -> Option<usize> {
     Some(lost.saturating_sub(1))
 }
 
-fn says(word: Word) -> &'static str {
-    match word {
-        Word::Learns => "tokens stay apart",
-        Word::LearnsAtACost => "long plateau",
-        Word::WillNotLearn => "learns frequencies only",
-        Word::CannotTell => "not known how little will do",
-    }
-}
-
 /// The report.
 ///
 /// # Errors
@@ -178,27 +175,10 @@ const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs o
 fn carnot_name(name: &str) -> &str {
     match name {
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_python" => "gelu",
+        "quick_gelu" => "z * sigmoid(1.702 * z)",
         "silu" | "swish" => "swish",
         other => other,
     }
-}
-
-fn why(word: Word, depth: usize, start: Start, last: &Stream) -> String {
-    let cosine = significant(last.similarity, 3);
-    let left = significant(last.information / start.information, 2);
-    let then = match word {
-        Word::Learns => "the head can tell them apart.",
-        Word::LearnsAtACost => {
-            "the head sees little but how frequent tokens are, and the loss will stand at the entropy of their frequencies for long."
-        }
-        Word::WillNotLearn => {
-            "the head sees the same vector for every token, and the loss will stay at the entropy of their frequencies, whatever the rate."
-        }
-        Word::CannotTell => {
-            "with norms in front of the blocks nobody has measured how little will do; models that start with so little have been trained."
-        }
-    };
-    format!("Behind {depth} blocks two tokens have a cosine of {cosine} and {left} of each is left: {then}")
 }
 
 fn summary(model: &Model, start: Start, last: &Stream) -> Vec<Line> {
@@ -228,48 +208,6 @@ fn summary(model: &Model, start: Start, last: &Stream) -> Vec<Line> {
         lines.push(Line::new("ignored", is.unknown.join(", ")));
     }
     lines
-}
-
-/// A design: its name, where norms stand, and the stream behind each block.
-type Variant<'a> = (&'a str, Norms, &'a Vec<Stream>);
-
-fn chart(variants: &[Variant], start: Start) -> Chart {
-    let mut chart = Chart::new(
-        "What is left of a token",
-        "Share of a token's own part of the stream that its vector still has behind each block.",
-        Axis::linear("block"),
-        Axis::log("left of a token"),
-    );
-    for (name, _, streams) in variants {
-        let x: Vec<f64> = (0..streams.len()).map(|block| block as f64).collect();
-        let y: Vec<f64> = streams.iter().map(|stream| stream.information / start.information).collect();
-        chart = chart.with(Series::line(name, &x, &y));
-    }
-    chart
-}
-
-fn designs(variants: &[Variant], start: Start) -> Table {
-    let row = |(name, norms, streams): &Variant| {
-        let last = streams[streams.len() - 1];
-        Row::new(vec![
-            Cell::text(*name),
-            Cell::significant(last.similarity, 3),
-            Cell::significant(last.information / start.information, 2),
-            Cell::text(says(word(*norms, start, &last))),
-        ])
-    };
-    Table {
-        title: "Designs".into(),
-        caption: "The same sizes with other norms; DeepNorm (arXiv:2203.00555) with its own start.".into(),
-        columns: vec![
-            Heading::words("blocks"),
-            Heading::number("cosine of tokens"),
-            Heading::number("left of a token"),
-            Heading::words("says"),
-        ],
-        rows: variants.iter().map(row).collect(),
-        ..Table::default()
-    }
 }
 
 /// The trap of "the same recipe, only bigger".

@@ -1,0 +1,241 @@
+//! `carnot predict post:16x64`: the tokens of a transformer that is written out, layer by layer.
+
+use carnot_net::error::Unknown;
+use carnot_net::layers::Layer;
+use carnot_net::plan::{Plan, Site};
+use carnot_net::shorthand::{Style, parse};
+use carnot_net::transformer;
+use carnot_report::number::significant;
+use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
+use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
+use carnot_theory::tokens::walk::{Behind, Memory, walk};
+use carnot_theory::tokens::{Norms, Start, Stream};
+use serde_json::json;
+
+use super::PredictSpec;
+use super::stream::{chart, designs, says, why};
+use crate::checks::tokens::{judge, word};
+use crate::error::LabError;
+use crate::settings::InitSettings;
+use crate::spec::describe::network;
+
+/// Deepest model of a design that is looked for.
+const MOST: usize = 128;
+
+/// Is it a network of tokens that attend to each other, too many for the exact kernel?
+pub fn is_one(plan: &Plan) -> bool {
+    let has = |kind: &str| plan.all().iter().any(|site| site.layer.kind() == kind);
+    has("embedding") && has("attention") && plan.input.positions() > 3
+}
+
+/// A network of tokens and how its stream goes.
+struct Walked {
+    norms: Norms,
+    start: Start,
+    /// At the start and behind each block.
+    streams: Vec<Stream>,
+    behind: Vec<Behind>,
+}
+
+impl Walked {
+    /// Not known where a layer has no formula.
+    fn of(
+        plan: &Plan,
+        init: &InitSettings,
+        matches: f64,
+        memory: &mut Memory,
+    ) -> Result<Result<Walked, Unknown>, LabError> {
+        let initial = init.initial(plan)?;
+        let behind = match walk(plan, &initial.layers, matches, memory) {
+            Ok(behind) => behind,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        let blocks = behind.iter().map(|state| state.attentions).max().unwrap_or(0);
+        // The last state with so many attentions behind it ends their block, but for a norm and the head behind the last.
+        let head = plan.sites.len() - 1;
+        let tail =
+            head - usize::from(norms(plan) == Norms::Pre && plan.sites[head - 1].layer.kind() == "norm");
+        let end = |attentions: usize| {
+            behind.iter().rfind(|state| state.attentions == attentions && state.site < tail)
+        };
+        let streams: Vec<Stream> = (0..=blocks).filter_map(end).map(|state| state.stream).collect();
+        let first = *streams.first().ok_or_else(|| no_block(plan))?;
+        let start = Start { similarity: first.similarity, information: first.information, size: first.size };
+        Ok(Ok(Walked { norms: norms(plan), start, streams, behind }))
+    }
+
+    fn last(&self) -> &Stream {
+        &self.streams[self.streams.len() - 1]
+    }
+}
+
+fn no_block(plan: &Plan) -> LabError {
+    let value = format!("{} layers", plan.sites.len());
+    LabError::OutOfRange { key: "network", value, range: "an embedding, blocks and a head".into() }
+}
+
+/// Post where more sums are followed by a norm than not.
+fn norms(plan: &Plan) -> Norms {
+    let is = |site: Option<&Site>, kind: &str| site.is_some_and(|site| site.layer.kind() == kind);
+    let sums: Vec<usize> = (0..plan.sites.len()).filter(|&at| is(plan.sites.get(at), "residual")).collect();
+    let followed = sums.iter().filter(|&&at| is(plan.sites.get(at + 1), "norm")).count();
+    if 2 * followed > sums.len() { Norms::Post } else { Norms::Pre }
+}
+
+/// The report.
+///
+/// # Errors
+/// When no formula is known for a layer, or an activation cannot be averaged.
+pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
+    let matches = spec.token_match.unwrap_or(0.02);
+    let described = network(spec.network.network());
+    let mut memory = Memory::default();
+    let asked = match Walked::of(plan, &spec.init, matches, &mut memory)? {
+        Ok(asked) => asked,
+        Err(unknown) => {
+            let mut report = Report::new("predict", &described);
+            let why = format!("How alike its tokens become is not known: {unknown}.");
+            report.verdict = Some(Verdict { word: Word::CannotTell, why });
+            report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
+            return Ok(report);
+        }
+    };
+    let depth = asked.streams.len() - 1;
+    let found = word(asked.norms, asked.start, asked.last());
+    let mut report = Report::new("predict", &described);
+    report.verdict = Some(Verdict { word: found, why: why(found, depth, asked.start, asked.last()) });
+    report.summary = summary(plan, &asked);
+    report.findings = judge(asked.norms, asked.start, asked.last(), depth).into_iter().collect();
+
+    let others = others(spec, matches, depth, &mut memory)?;
+    let mut variants = vec![("as it is", asked.norms, &asked.streams)];
+    for (name, walked) in others.iter().filter(|(.., walked)| walked.streams != asked.streams) {
+        variants.push((name, walked.norms, &walked.streams));
+    }
+    report.sections.push(Section::Chart(chart(&variants, asked.start)));
+    report.sections.push(Section::Table(designs(&variants, asked.start)));
+    if let Some(table) = depths(spec, matches, &mut memory)? {
+        report.sections.push(Section::Table(table));
+    }
+    report.sections.push(Section::Text(Text {
+        title: "Limits".into(),
+        text: LIMITS.into(),
+        ..Text::default()
+    }));
+    report.extra.insert("streams".into(), json!(asked.streams));
+    let site = |state: &Behind| json!({ "layer": plan.sites[state.site].name, "stream": state.stream });
+    report.extra.insert("layers".into(), asked.behind.iter().map(site).collect());
+    report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
+    Ok(report)
+}
+
+const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs of tokens alike, no dropout. The limits of the verdict (cosine \
+    0.9; a tenth, a thousandth of a token left) are those at which small post-norm models of real text began to stand on the plateau of \
+    frequencies, and never left it; for norms in front they are not known. Rates, data and optimisers can fail a model that keeps its tokens.";
+
+fn summary(plan: &Plan, asked: &Walked) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let vocabulary = plan.sites.iter().find_map(|site| match &site.layer {
+        Layer::Embedding(embedding) => Some(embedding.vocabulary),
+        _ => None,
+    });
+    if let Some(vocabulary) = vocabulary {
+        let text = format!(
+            "{} nats when nothing is learned (ln {vocabulary}); a plateau below it is the entropy of your tokens' frequencies",
+            significant((vocabulary as f64).ln(), 3)
+        );
+        lines.push(Line::new("loss", text));
+    }
+    if asked.norms == Norms::Pre {
+        let grown = (asked.last().size / asked.start.size).sqrt();
+        lines.push(Line::new("stream", format!("grows {} times over the blocks", significant(grown, 2))));
+    }
+    lines.push(Line::new("parameters", thousands(plan.parameters)));
+    lines
+}
+
+/// 12,345,678
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
+/// The same sizes in another design: what is shown, and how its stream goes.
+type Other = (&'static str, Walked);
+
+fn others(
+    spec: &PredictSpec,
+    matches: f64,
+    depth: usize,
+    memory: &mut Memory,
+) -> Result<Vec<Other>, LabError> {
+    let Some((text, activation)) = transformer::shorthand_of(spec.network.network()) else {
+        return Ok(Vec::new());
+    };
+    let mut all = Vec::new();
+    for (name, design) in [("norms behind", "post"), ("norms in front", "pre"), ("DeepNorm", "deepnorm")] {
+        let Some(other) = transformer::other(&text, design, depth) else { continue };
+        if let Ok(walked) = of_text(spec, &other, &activation, matches, memory)? {
+            all.push((name, walked));
+        }
+    }
+    Ok(all)
+}
+
+fn of_text(
+    spec: &PredictSpec,
+    text: &str,
+    activation: &str,
+    matches: f64,
+    memory: &mut Memory,
+) -> Result<Result<Walked, Unknown>, LabError> {
+    let activation = carnot_net::activation::Activation::parse(activation)?;
+    let plan = Plan::new(&parse(text, &Style { activation, residual: None, norm: None })?)?;
+    Walked::of(&plan, &spec.init, matches, memory)
+}
+
+/// How deep each design may be, for the sizes of a shorthand.
+fn depths(spec: &PredictSpec, matches: f64, memory: &mut Memory) -> Result<Option<Table>, LabError> {
+    let Some((text, activation)) = transformer::shorthand_of(spec.network.network()) else { return Ok(None) };
+    let mut rows = Vec::new();
+    for design in ["post", "pre", "deepnorm", "sandwich"] {
+        let mut at = |depth: usize| -> Result<Option<Walked>, LabError> {
+            let Some(other) = transformer::other(&text, design, depth) else { return Ok(None) };
+            Ok(of_text(spec, &other, &activation, matches, memory)?.ok())
+        };
+        let Some(whole) = at(MOST)? else { continue };
+        let keeps =
+            |walked: &Walked, stream: &Stream| word(walked.norms, walked.start, stream) == Word::Learns;
+        let lost = whole.streams.iter().position(|stream| !keeps(&whole, stream));
+        let deepest = match lost {
+            None => None,
+            // The blocks of DeepNorm depend on how many they are; what is lost with depth is not found again.
+            Some(_) if design == "deepnorm" => {
+                let (mut low, mut high) = (0, MOST);
+                while high - low > 1 {
+                    let middle = usize::midpoint(low, high);
+                    let is_kept = at(middle)?.is_some_and(|walked| keeps(&walked, walked.last()));
+                    *(if is_kept { &mut low } else { &mut high }) = middle;
+                }
+                Some(low)
+            }
+            Some(lost) => Some(lost.saturating_sub(1)),
+        };
+        let then = match (deepest, whole.norms) {
+            (None, _) => Word::Learns,
+            (_, Norms::Post) => Word::LearnsAtACost,
+            _ => Word::CannotTell,
+        };
+        let words = deepest.map_or(format!("more than {MOST}"), |depth| depth.to_string());
+        rows.push(Row::new(vec![Cell::text(design), Cell::text(words), Cell::text(says(then))]));
+    }
+    Ok(Some(Table {
+        title: "How deep".into(),
+        caption: "Deepest model of these sizes that keeps its tokens apart, and what becomes of deeper ones."
+            .into(),
+        columns: vec![Heading::words("design"), Heading::number("blocks"), Heading::words("deeper")],
+        rows,
+        ..Table::default()
+    }))
+}
