@@ -14,6 +14,13 @@ impl Explain for LabError {
         match self {
             LabError::Recording(error) => error.explain(),
             LabError::Chain(error) => error.explain(),
+            LabError::Log(error) => error.explain(),
+            LabError::NoCurve { .. } => told(
+                "log/no-curve",
+                problem,
+                "a loss over the steps is what is diagnosed",
+                "carnot diagnose LOG with a CSV, JSON or TensorBoard log of the training",
+            ),
             LabError::NothingRuns { .. } => told(
                 "load/nothing-runs",
                 problem,
@@ -74,7 +81,10 @@ impl Explain for LabError {
                 "config/missing",
                 problem,
                 format!("the question is about a {key}, and none was given"),
-                format!("carnot {verb} 784-128x50-10"),
+                match *key {
+                    "data" => format!("carnot {verb} NETWORK --data digits"),
+                    _ => format!("carnot {verb} 784-128x50-10"),
+                },
             ),
             LabError::ShorthandOnly { key } => at(
                 network::setting(key),

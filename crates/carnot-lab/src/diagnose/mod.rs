@@ -10,6 +10,7 @@ mod engine;
 mod formula;
 mod kernel;
 mod lab;
+mod log;
 mod model;
 mod network;
 mod onnx;

@@ -1,0 +1,88 @@
+//! How noisy the gradient is: the batch above which averaging more samples gains little.
+
+/// A number with its standard error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The value.
+    pub value: f64,
+    /// Its standard error.
+    pub error: f64,
+}
+
+/// Parts that are left out in turn for the error.
+const PARTS: usize = 10;
+
+/// Gradient noise scale $B = S/|G|^2$ from norms of the same gradient over batches of two sizes.
+///
+/// $$ |G|^2 = \frac{B|g_B|^2 - b|g_b|^2}{B-b}, \qquad S = \frac{|g_b|^2 - |g_B|^2}{1/b - 1/B} $$
+///
+/// Both are averaged over the steps before they are divided. The error is the jackknife over ten parts of the steps.
+///
+/// * `small`, `large`: batch sizes b < B
+/// * `norms`: pairs (|g_b|, |g_B|), of neighbouring steps
+/// * returns: B in samples; `None` with fewer than ten pairs, or when the mean gradient is lost in the noise
+///
+/// Source: McCandlish, Kaplan, Amodei, arXiv:1812.06162, appendix A.1.
+#[must_use]
+pub fn noise_scale(small: f64, large: f64, norms: &[(f64, f64)]) -> Option<Measured> {
+    let pairs: Vec<(f64, f64)> =
+        norms.iter().copied().filter(|(a, b)| a.is_finite() && b.is_finite()).collect();
+    if pairs.len() < PARTS || large <= small || small < 1.0 {
+        return None;
+    }
+    let of = |left_out: Option<usize>| -> Option<f64> {
+        let is_in = |at: usize| left_out.is_none_or(|part| at * PARTS / pairs.len() != part);
+        let (mut a, mut b, mut n) = (0.0, 0.0, 0.0);
+        for (at, (small_norm, large_norm)) in pairs.iter().enumerate().filter(|(at, _)| is_in(*at)) {
+            let _ = at;
+            a += small_norm * small_norm;
+            b += large_norm * large_norm;
+            n += 1.0;
+        }
+        let (a, b): (f64, f64) = (a / n, b / n);
+        let signal = (large * b - small * a) / (large - small);
+        let noise = (a - b) / (1.0 / small - 1.0 / large);
+        (signal > 0.0 && noise > 0.0).then(|| noise / signal)
+    };
+    let value = of(None)?;
+    let parts: Option<Vec<f64>> = (0..PARTS).map(|part| of(Some(part))).collect();
+    let parts = parts?;
+    let mean = parts.iter().sum::<f64>() / PARTS as f64;
+    let spread = parts.iter().map(|part| (part - mean).powi(2)).sum::<f64>();
+    Some(Measured { value, error: ((PARTS - 1) as f64 / PARTS as f64 * spread).sqrt() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// Gradients of known mean and covariance: tr Σ = 100, |G|² = 4, so the noise scale is 25.
+    #[test]
+    fn noise_scale_of_known_gradients_is_found_within_its_error() {
+        let mut z = Vec::new();
+        for seed in 0..20 {
+            let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+            let mut norm = |batch: f64| {
+                let of = |_| {
+                    let noise: f64 = StandardNormal.sample(&mut random);
+                    (2.0 / 10.0 + noise / batch.sqrt()).powi(2)
+                };
+                (0..100).map(of).sum::<f64>().sqrt()
+            };
+            let pairs: Vec<(f64, f64)> = (0..200).map(|_| (norm(8.0), norm(128.0))).collect();
+            let found = noise_scale(8.0, 128.0, &pairs).unwrap();
+            z.push((found.value - 25.0) / found.error);
+        }
+        let chi2 = z.iter().map(|z| z * z).sum::<f64>();
+        // 20 degrees of freedom: 99.9 % of the time below 45.3; a jackknife over ten parts has tails of its own.
+        assert!(chi2 < 50.0 && chi2 > 5.0, "{z:?}");
+        assert_eq!(
+            noise_scale(8.0, 128.0, &[(1.0, 2.0); 20]),
+            None,
+            "the larger batch has no larger gradient"
+        );
+        assert_eq!(noise_scale(8.0, 128.0, &[(2.0, 1.0); 5]), None);
+    }
+}
