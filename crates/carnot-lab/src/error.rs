@@ -41,6 +41,17 @@ pub enum LabError {
     /// A recording of a real model that cannot be read.
     #[error(transparent)]
     Recording(#[from] carnot_probe::error::ProbeError),
+    /// A log of a training that cannot be read.
+    #[error(transparent)]
+    Log(#[from] carnot_log::error::LogError),
+    /// A recording or a run that keeps no loss curve.
+    #[error("{what} has no loss curve: {why}")]
+    NoCurve {
+        /// The recording, or the folder of the run.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// An ONNX model that cannot be read or run.
     #[error(transparent)]
     Onnx(#[from] carnot_onnx::error::OnnxError),

@@ -11,6 +11,7 @@
 //! | [`drive`] | plan → skip what is there → run → report; the same bits for any number of threads |
 //! | [`jobs`] | who runs a job: threads of this process, or `carnot work` somewhere else |
 //! | [`measured`] | a recording of a real model → report: which layer is the problem? |
+//! | [`logged`] | a log of a training → report: what happened to it, and what is it stuck at? |
 //! | [`checks`] | one file per check: evidence → finding |
 //! | [`diagnose`] | every error of every crate below → problem, cause, remedy |
 //! | [`settings`] | settings that experiments share: initialisation, data |
@@ -28,6 +29,7 @@ pub mod error;
 pub mod experiments;
 pub mod explain;
 pub mod jobs;
+pub mod logged;
 pub mod measured;
 pub mod memory;
 pub mod present;

@@ -36,6 +36,7 @@ fn others() -> Vec<Command> {
     };
     vec![
         load(),
+        crate::diagnosed::command(),
         Command::new("runs").about("List results: verdict, command, subject, when, progress"),
         Command::new("show").about("Show a result, finished or not").arg(word(
             "id",

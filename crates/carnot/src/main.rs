@@ -10,6 +10,7 @@
 //! | [`usage`] | a wrong command line as problem, cause and remedy |
 //! | [`ask`] | one experiment: settings → run → report |
 //! | [`recorded`] | `check` and `load` of a file that a real model left: a recording |
+//! | [`diagnosed`] | `diagnose` of a log, a recording or a run |
 //! | [`onnx`] | `check` and `load` of an ONNX model |
 //! | [`results`] | `runs`, `show`, `resume` |
 //! | [`words`] | `new`, `explain`, `schema`, `completions` |
@@ -20,6 +21,7 @@
 
 mod ask;
 mod cli;
+mod diagnosed;
 mod globals;
 mod layers;
 mod onnx;
@@ -96,6 +98,7 @@ fn dispatch(matches: &ArgMatches, globals: &Globals, output: &Output) -> Result<
         }
         Some(("load", of)) if onnx::is_one(of) => return onnx::answer(Question::Load, of, globals, output),
         Some(("load", of)) => return recorded::answer(Question::Load, of, globals, output),
+        Some(("diagnose", of)) => return diagnosed::answer(of, globals, output),
         Some((word, of)) => return ask::ask(experiments::verb(word)?, of, globals, output),
     }
     Ok(Outcome::Fine)

@@ -28,6 +28,10 @@ fn text() -> String {
     }
     text += "\nmeasure\n";
     text += &line("load MODEL", "which layers carry the load: of a recording, or of an ONNX model");
+    text += &line(
+        "diagnose LOG",
+        "what happened to a training, and what it is stuck at: TensorBoard, CSV, JSON, recording, run",
+    );
     text += "\nresults\n";
     text += &line("runs", "all of them: verdict, command, subject, when");
     text += &line("show ID", "a result again, finished or not");

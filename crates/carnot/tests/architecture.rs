@@ -13,6 +13,7 @@ use serde_json::Value;
 const LEVELS: &[(&str, u8)] = &[
     ("carnot-math", 0),
     ("carnot-report", 0),
+    ("carnot-log", 0),
     ("carnot-net", 1),
     ("carnot-theory", 2),
     ("carnot-kernel", 2),
@@ -56,6 +57,8 @@ const OPENS_FILES: &[(&str, &str)] = &[
     ("crates/carnot-onnx/src/arrays.rs", "batches are files, read a chunk at a time"),
     ("crates/carnot-kernel/src/stream/", "kernels that do not fit into memory go to disk"),
     ("crates/carnot-probe/src/recording/", "recordings are files"),
+    ("crates/carnot-log/src/read/", "logs are files"),
+    ("crates/carnot-log/src/reference.rs", "texts and labels are files"),
     ("crates/carnot-lab/src/store/", "runs are files"),
     ("crates/carnot-lab/src/spec/", "settings and networks are read from files"),
     (

@@ -140,6 +140,33 @@ fn formulas_and_flags() {
 }
 
 #[test]
+fn borders() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: &[(&[&str], &str, &str)] = &[
+        (&["--x", "raet"], "config/wrong-value", "did you mean \"rate\"?"),
+        (&["--y", "c_w"], "config/wrong-value", "c-w"),
+        (&["--x-from", "1", "--x-to", "0.1"], "config/", "--x-to"),
+        (&["--y-from", "12", "--y-to", "4"], "config/wrong-value", "--y-to"),
+        (&["--x-from", "nan"], "config/wrong-value", "--x-from"),
+        (&["--y", "rate"], "config/", "another setting"),
+        (&["--x", "depth"], "config/", "another setting"),
+        (&["--x", "depth", "--y", "rate"], "config/", "--x rate"),
+        (&["--share", "1.5"], "config/", "--share"),
+        (&["--length", "3"], "config/", "--length"),
+        (&["--budget", "0"], "config/", "--budget"),
+        (&["--optimizer", "adagrad"], "config/", "adamw"),
+    ];
+    for (flags, code, place) in rows {
+        let arguments = [&["border", "64-16x4-10", "--data", "digits"], *flags].concat();
+        is_told(&carnot(folder.path(), &arguments), code, place, &flags.join(" "));
+    }
+    is_told(&carnot(folder.path(), &["border", "64-16x4-10"]), "config/missing", "--data digits", "no data");
+    let shallow = ["border", "64-16-10", "--data", "digits"];
+    is_told(&carnot(folder.path(), &shallow), "config/", "64-32x4-10", "no repeated block");
+    assert!(names(folder.path()).is_empty(), "nothing is written");
+}
+
+#[test]
 fn data() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();

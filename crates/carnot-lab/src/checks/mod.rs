@@ -80,19 +80,24 @@ pub const TABLE: &[Check] = &[
     stuck::CHECK,
 ];
 
-/// What `carnot explain` says about each check: those on a network as data, on measured models, on weights alone, on a config.
+/// What `carnot explain` says about each check: those on a network as data, on measured models, on weights alone, on logs, on a
+/// config.
 pub const PAGES: &[&CheckPage] = &{
     const MEASURED: [&CheckPage; crate::measured::checks::TABLE.len()] = crate::measured::checks::PAGES;
-    const ALL: usize = TABLE.len() + MEASURED.len() + weights::TABLE.len() + 1;
+    const LOGGED: [&CheckPage; crate::logged::checks::TABLE.len()] = crate::logged::checks::PAGES;
+    const ALL: usize = TABLE.len() + MEASURED.len() + weights::TABLE.len() + LOGGED.len() + 1;
     let mut pages: [&CheckPage; ALL] = [TABLE[0].page; ALL];
     let (mut at, before) = (0, TABLE.len() + MEASURED.len());
+    let after = before + weights::TABLE.len();
     while at < ALL {
         pages[at] = if at < TABLE.len() {
             TABLE[at].page
         } else if at < before {
             MEASURED[at - TABLE.len()]
-        } else if at + 1 < ALL {
+        } else if at < after {
             weights::TABLE[at - before].page
+        } else if at + 1 < ALL {
+            LOGGED[at - after]
         } else {
             &tokens::PAGE
         };

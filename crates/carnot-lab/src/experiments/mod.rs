@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::error::LabError;
 
+pub mod border;
 pub mod check;
 pub mod ensemble;
 pub mod kernel;
@@ -262,6 +263,7 @@ experiments! {
     kernel::Kernel,
     ensemble::Ensemble,
     phase::Phase,
+    border::Border,
     tune::Tune,
 }
 

@@ -16,6 +16,15 @@ pub fn beside(path: &Path, question: Question) -> PathBuf {
     })
 }
 
+/// Where the page on a log lies: `log.csv` → `log.diagnose.html`, beside it; that of a folder too.
+#[must_use]
+pub fn beside_log(path: &Path) -> PathBuf {
+    let mut name =
+        path.file_stem().filter(|_| !path.is_dir()).or(path.file_name()).unwrap_or_default().to_os_string();
+    name.push(".diagnose.html");
+    path.with_file_name(name)
+}
+
 /// Where the page of a model goes that may lie in a folder of somebody else: among the runs, which is made if need be.
 ///
 /// # Errors

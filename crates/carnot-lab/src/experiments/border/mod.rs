@@ -1,0 +1,309 @@
+//! `carnot border`: where learning ends, over two settings, with few short runs.
+
+mod axes;
+pub mod run;
+pub mod search;
+mod shape;
+mod write;
+
+use carnot_net::dataset::Targets;
+use carnot_net::plan::Plan;
+use carnot_report::report::Report;
+use carnot_sim::error::SimError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Experiment, Group, Job, Point, Progress, Tools};
+use crate::error::LabError;
+use crate::settings::{DataSettings, InitSettings, within};
+use crate::spec::describe::network;
+use crate::spec::network::NetworkSettings;
+pub use axes::Setting;
+use search::Search;
+
+/// The border between learning, stuck and diverging over two settings, found with few short runs.
+///
+/// Before any run, curvature at the start says between which rates the border should lie. Runs are then spent where the answer is least
+/// sure: a Gaussian process reads the signed outcomes, and the next runs go where its sign is open. A run ends as soon as its fate is clear,
+/// after a share of the full length at the latest. Runs that fail are data. The report has the probability of learning over the plane, the border with its interval, and
+/// how it scales; where the border leaves the box, it says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BorderSpec {
+    /// The network.
+    #[serde(flatten)]
+    pub network: NetworkSettings,
+    /// How it starts.
+    #[serde(flatten)]
+    pub init: InitSettings,
+    /// What it learns.
+    #[serde(flatten)]
+    pub data: DataSettings,
+    /// Setting along which the border is crossed.
+    pub x: Setting,
+    /// Lower end of that axis. Default: of the rate a factor of 30 below what theory predicts; of others a usual value.
+    pub x_from: Option<f64>,
+    /// Upper end of that axis. Default: of the rate a factor of 30 above; of others a usual value.
+    pub x_to: Option<f64>,
+    /// The other setting: the border is given for values of it.
+    pub y: Setting,
+    /// Lower end of that axis. Default: a usual value.
+    pub y_from: Option<f64>,
+    /// Upper end of that axis. Default: a usual value.
+    pub y_to: Option<f64>,
+    /// Runs at most.
+    pub budget: usize,
+    /// Runs of a round, which are chosen together and may run beside each other.
+    pub together: usize,
+    /// Steps of a full training, whose fate is asked for.
+    pub length: u64,
+    /// Share of these steps that a run takes at most.
+    pub share: f64,
+    /// Width of the border's interval, in decades or in tenths of an axis without decades, at which the search stops along 90 % of it.
+    pub tolerance: f64,
+    /// Whether the lower edge, where settings are too small to learn, is searched too.
+    pub both: bool,
+    /// Whether theory is asked before the first run: for the box of the rate, and for a bracket to hold the border against.
+    pub theory: bool,
+    /// Optimizer: sgd, momentum, adam or adamw.
+    pub optimizer: String,
+    /// Learning rate, where it is on no axis. Default: 0.001 for adam and adamw, 0.1 for the others.
+    pub rate: Option<f64>,
+    /// Samples of a batch, where it is on no axis.
+    pub batch: usize,
+    /// Steps of warm-up, where it is on no axis.
+    pub warm_up: u64,
+    /// Seeds of weights and batches, which runs take in turn; the border is then that of the middle of them.
+    pub seeds: u64,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Seed of the first places to look at alone.
+    pub search_seed: u64,
+}
+
+impl Default for BorderSpec {
+    fn default() -> BorderSpec {
+        BorderSpec {
+            network: NetworkSettings::default(),
+            init: InitSettings::default(),
+            data: DataSettings::default(),
+            x: Setting::Rate,
+            x_from: None,
+            x_to: None,
+            y: Setting::Depth,
+            y_from: None,
+            y_to: None,
+            budget: 25,
+            together: 2,
+            length: 500,
+            share: 0.2,
+            tolerance: 0.1,
+            both: false,
+            theory: true,
+            optimizer: "adam".into(),
+            rate: None,
+            batch: 50,
+            warm_up: 0,
+            seeds: 1,
+            seed: 7,
+            search_seed: 0,
+        }
+    }
+}
+
+impl BorderSpec {
+    /// Steps of a run at most.
+    pub fn looked(&self) -> u64 {
+        ((self.length as f64 * self.share).round() as u64).clamp(1, self.length)
+    }
+
+    /// The ends of the second axis; filled in by `resolve`.
+    pub fn y_ends(&self) -> (f64, f64) {
+        let usual = self.y.usual();
+        (self.y_from.unwrap_or(usual.0), self.y_to.unwrap_or(usual.1))
+    }
+
+    /// Whether theory has something to say of the first axis.
+    pub fn is_predicted(&self) -> bool {
+        self.theory && self.x == Setting::Rate
+    }
+
+    /// The settings of one place of the plane.
+    ///
+    /// # Errors
+    /// When the network cannot have that shape.
+    pub fn cell(&self, x: f64, y: f64) -> Result<BorderSpec, LabError> {
+        let mut own = self.clone();
+        self.y.set(&mut own, y)?;
+        self.x.set(&mut own, x)?;
+        Ok(own)
+    }
+}
+
+/// The experiment behind `carnot border`.
+pub struct Border;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum At {
+    /// What theory says, for one value of the second axis.
+    Predict {
+        /// The value.
+        y: f64,
+    },
+    /// A run.
+    Run {
+        /// Its place in the order of runs, from 1.
+        number: usize,
+        /// Value on the first axis.
+        x: f64,
+        /// Value on the second axis.
+        y: f64,
+    },
+}
+
+impl Experiment for Border {
+    const VERB: &'static str = "border";
+    const GROUP: Group = Group::Simulate;
+    type Spec = BorderSpec;
+
+    fn resolve(spec: BorderSpec) -> Result<BorderSpec, LabError> {
+        spec.init.check()?;
+        check_ranges(&spec)?;
+        let mut spec = BorderSpec { network: spec.network.resolve()?, ..spec };
+        let usual = if spec.optimizer.starts_with("adam") { 1e-3 } else { 0.1 };
+        spec.rate.get_or_insert(usual);
+        let y = spec.y_ends();
+        (spec.y_from, spec.y_to) = (Some(y.0), Some(y.1));
+        spec.y.check(["y_from", "y_to"], y)?;
+        // Of the rate the box follows from theory, which is only known once the first jobs are done.
+        if !spec.is_predicted() {
+            let usual = spec.x.usual();
+            (spec.x_from, spec.x_to) = (spec.x_from.or(Some(usual.0)), spec.x_to.or(Some(usual.1)));
+        }
+        match (spec.x_from, spec.x_to) {
+            (Some(low), Some(high)) => spec.x.check(["x_from", "x_to"], (low, high))?,
+            (Some(end), None) => spec.x.check(["x_from", "x_to"], (end, end * 2.0))?,
+            (None, Some(end)) => spec.x.check(["x_from", "x_to"], (end / 2.0, end))?,
+            (None, None) => {}
+        }
+        if spec.data.data.is_none() {
+            return Err(LabError::MissingKey { key: "data", verb: "border" });
+        }
+        let plan = Plan::new(spec.network.network())?;
+        let (pinned, data) = spec.data.pinned(&plan, spec.seed)?;
+        spec.data = pinned;
+        let data = data.expect("data are named");
+        if matches!(data.targets, Targets::None) {
+            return Err(SimError::NoTargets.into());
+        }
+        let (needed, found) = (data.targets.outputs(), plan.output().len());
+        if needed != found {
+            return Err(SimError::Outputs { needed, found }.into());
+        }
+        // Shapes at all four corners, before any work.
+        for y in [y.0, y.1] {
+            let x = spec.x_from.or(spec.x_to).unwrap_or(1.0);
+            Plan::new(spec.cell(x, y)?.network.network())?;
+            Plan::new(spec.cell(spec.x_to.unwrap_or(x), y)?.network.network())?;
+        }
+        Ok(spec)
+    }
+
+    fn subject(spec: &BorderSpec) -> String {
+        format!(
+            "{} × {}, {}, {}, {}",
+            spec.x.label(),
+            spec.y.label(),
+            network(spec.network.network()),
+            spec.init.words(),
+            spec.optimizer
+        )
+    }
+
+    fn plan(spec: &BorderSpec) -> Result<Vec<Job>, LabError> {
+        if spec.is_predicted() {
+            let job = |y: f64| Job::new(format!("theory at {} {y}", spec.y.label()), At::Predict { y });
+            return Ok(spec.y.values(spec.y_ends(), search::PREDICTED).into_iter().map(job).collect());
+        }
+        Ok(jobs(&Search::of(spec, &[])?))
+    }
+
+    fn next(spec: &BorderSpec, points: &[Point]) -> Result<Vec<Job>, LabError> {
+        Ok(jobs(&Search::of(spec, points)?))
+    }
+
+    fn cost(spec: &BorderSpec) -> Result<Option<String>, LabError> {
+        let (steps, rows) = (spec.budget as u64 * spec.looked(), search::rows(spec).len());
+        let grid = search::GRID_COLUMNS * rows;
+        let share = steps as f64 / (grid as f64 * spec.length as f64);
+        Ok(Some(format!(
+            "at most {} runs of {} steps, {steps} in all; a grid of {grid} full runs takes {}, {} times as many",
+            spec.budget,
+            spec.looked(),
+            grid as u64 * spec.length,
+            carnot_report::number::significant(1.0 / share, 2)
+        )))
+    }
+
+    fn run(spec: &BorderSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
+        let setting = tools.shared("data", || run::Shared::of(spec))?;
+        let value = match job.read()? {
+            At::Predict { y } => serde_json::to_value(run::predict(spec, &setting, y)?),
+            At::Run { number, x, y } => {
+                let mut step = |done, of| tools.step(&job.id, done, of);
+                serde_json::to_value(run::outcome(spec, &setting, number, x, y, &mut step)?)
+            }
+        };
+        value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
+    }
+
+    fn progress(spec: &BorderSpec, points: &[Point]) -> Progress {
+        let Ok(search) = Search::of(spec, points) else { return Progress::default() };
+        // Whether to stop is decided where rounds end, in `next`: a round is never cut.
+        Progress { is_done: false, words: write::progress(&search) }
+    }
+
+    fn report(spec: &BorderSpec, points: &[Point]) -> Result<Report, LabError> {
+        Ok(write::report(&Search::of(spec, points)?))
+    }
+}
+
+/// The jobs of the next round.
+fn jobs(search: &Search) -> Vec<Job> {
+    let spec = search.spec();
+    let first = search.runs().len() + 1;
+    let job = |(at, (x, y)): (usize, (f64, f64))| {
+        let number = first + at;
+        let shown = carnot_report::number::significant(x, 3);
+        let id = format!("run {number}: {} {shown}, {} {y}", spec.x.label(), spec.y.label());
+        Job::new(id, At::Run { number, x, y })
+    };
+    search.next().into_iter().enumerate().map(job).collect()
+}
+
+fn check_ranges(spec: &BorderSpec) -> Result<(), LabError> {
+    within("y", spec.y.label(), spec.y != spec.x, "another setting than that of x")?;
+    let is_first = spec.y != Setting::Rate;
+    within("y", "rate", is_first, "another setting: the rate is crossed along x (--x rate)")?;
+    within("budget", spec.budget, (4..=1000).contains(&spec.budget), "4 to 1000")?;
+    within("together", spec.together, (1..=100).contains(&spec.together), "1 to 100")?;
+    within("length", spec.length, (20..=100_000_000).contains(&spec.length), "20 to 100000000")?;
+    within("share", spec.share, spec.share > 0.0 && spec.share <= 1.0, "above 0, at most 1")?;
+    within(
+        "tolerance",
+        spec.tolerance,
+        spec.tolerance > 0.0 && spec.tolerance <= 10.0,
+        "above 0, at most 10",
+    )?;
+    within("batch", spec.batch, (1..=1_000_000).contains(&spec.batch), "1 to 1000000")?;
+    within("seeds", spec.seeds, (1..=1000).contains(&spec.seeds), "1 to 1000")?;
+    if let Some(rate) = spec.rate {
+        within("rate", rate, rate > 0.0 && rate <= 1e6, "above 0, at most 1000000")?;
+    }
+    let known = carnot_sim::optimizer::NAMES;
+    let is_known = known.contains(&spec.optimizer.as_str());
+    within("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))
+}
