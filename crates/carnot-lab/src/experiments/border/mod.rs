@@ -1,9 +1,11 @@
 //! `carnot border`: where learning ends, over two settings, with few short runs.
 
 mod axes;
+mod edge;
+mod edges;
 pub mod run;
 pub mod search;
-mod shape;
+pub mod shape;
 mod write;
 
 use carnot_net::dataset::Targets;
@@ -25,7 +27,7 @@ use search::Search;
 /// The border between learning, stuck and diverging over two settings, found with few short runs.
 ///
 /// Before any run, curvature at the start says between which rates the border should lie. Runs are then spent where the answer is least
-/// sure: a Gaussian process reads the signed outcomes, and the next runs go where its sign is open. A run ends as soon as its fate is clear,
+/// sure: an edge that changes smoothly is read from the outcomes, and the next runs go where they tell most about it. A run ends as soon as its fate is clear,
 /// after a share of the full length at the latest. Runs that fail are data. The report has the probability of learning over the plane, the border with its interval, and
 /// how it scales; where the border leaves the box, it says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,10 +1,11 @@
 //! The state of a search, from its points alone: what was seen, where to look next, what the border is so far.
 
-use carnot_math::levelset::border::{Crossing, Edge, crossings, slope};
+use carnot_math::levelset::border::{Crossing, Edge as Side, crossings, slope};
 use carnot_math::levelset::choose::{Place, straddle};
 use carnot_math::levelset::process::{Belief, Guess, Process, Seen};
 use carnot_math::random::Stream;
 
+use super::edges::{Edges, Placed};
 use super::run::{Done, Predicted};
 use super::{BorderSpec, Setting};
 use crate::error::LabError;
@@ -26,20 +27,20 @@ const ENOUGH: f64 = 0.9;
 const LEAST: usize = 10;
 /// Length of the second axis in the units of the process, and of a first axis without decades.
 const SIDE: f64 = 3.0;
-/// Prior mean. That of a predicted border cost more runs than it saved, in five of six families measured: what theory gives is the box.
-const PRIOR: f64 = 0.0;
-/// Where the first two runs of a row stand, in shares of the box, and how far a seed moves them.
-const FIRST: [f64; 2] = [0.3, 0.75];
+/// Where the first runs stand, in shares of the box, and how far a seed moves them.
+const FIRST: f64 = 0.5;
 const JITTER: f64 = 0.15;
+/// Prior mean of the process without a shape.
+const PRIOR: f64 = 0.0;
 
 /// One value of the second axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ray {
     /// The value.
     pub y: f64,
-    /// Heights on the first axis, and what is guessed there.
-    pub guesses: Vec<(f64, Guess)>,
-    /// Place of the largest mean.
+    /// Heights on the first axis, and the chance that it learns there.
+    pub chances: Vec<(f64, f64)>,
+    /// Place of the largest chance.
     best: usize,
     /// The upper edge, by height.
     pub upper: Option<Crossing>,
@@ -48,26 +49,38 @@ pub struct Ray {
 }
 
 impl Ray {
-    fn new(y: f64, guesses: Vec<(f64, Guess)>) -> Ray {
+    /// Read off the process.
+    fn guessed(y: f64, guesses: &[(f64, Guess)]) -> Ray {
+        let chances: Vec<(f64, f64)> =
+            guesses.iter().map(|(height, guess)| (*height, guess.above())).collect();
+        // By the mean: chances may all be one.
         let better = |a: usize, b: usize| guesses[b].1.mean > guesses[a].1.mean;
         let best = (1..guesses.len()).fold(0, |best, at| if better(best, at) { at } else { best });
-        let all = crossings(&guesses);
+        let all = crossings(guesses);
         let top = guesses[best].0;
-        let upper = all.iter().find(|c| c.edge == Edge::Upper && c.at >= top).copied();
-        let lower = all.iter().rev().find(|c| c.edge == Edge::Lower && c.at <= top).copied();
-        Ray { y, guesses, best, upper, lower }
+        let upper = all.iter().find(|c| c.edge == Side::Upper && c.at >= top).copied();
+        let lower = all.iter().rev().find(|c| c.edge == Side::Lower && c.at <= top).copied();
+        Ray { y, chances, best, upper, lower }
+    }
+
+    /// Read off the edges.
+    fn between(y: f64, chances: Vec<(f64, f64)>, upper: Option<Crossing>, lower: Option<Crossing>) -> Ray {
+        let better = |a: usize, b: usize| chances[b].1 > chances[a].1;
+        let best = (1..chances.len()).fold(0, |best, at| if better(best, at) { at } else { best });
+        let has_good = chances[best].1 > 0.5;
+        Ray { y, best, upper: upper.filter(|_| has_good), lower: lower.filter(|_| has_good), chances }
     }
 
     /// Whether its best place learns.
     pub fn has_good(&self) -> bool {
-        self.guesses[self.best].1.mean > 0.0
+        self.chances[self.best].1 > 0.5
     }
 
     /// Whether the edge is known to the tolerance, or that there is none.
     fn is_known(&self, edge: Option<&Crossing>, tolerance: f64) -> bool {
         match edge {
             Some(edge) => edge.is_bracketed && edge.high - edge.low <= tolerance,
-            None => self.guesses.iter().all(|(_, guess)| guess.mean.abs() > guess.sd),
+            None => self.chances.iter().all(|(_, chance)| (chance - 0.5).abs() > 0.34),
         }
     }
 }
@@ -91,6 +104,8 @@ pub struct Search<'a> {
     /// The box on the first axis, by height.
     ends: (f64, f64),
     rays: Vec<Ray>,
+    /// Both edges, where the runs have one of each; otherwise a process without a shape reads them.
+    edges: Option<Edges>,
 }
 
 /// Values of the second axis at which runs may be made.
@@ -111,8 +126,9 @@ impl<'a> Search<'a> {
                 false => runs.push(point.read::<Done>()?),
             }
         }
-        let mut search = Search { spec, predicted, runs, ends: (0.0, 1.0), rays: Vec::new() };
+        let mut search = Search { spec, predicted, runs, ends: (0.0, 1.0), rays: Vec::new(), edges: None };
         search.ends = search.find_ends();
+        search.edges = search.find_edges();
         search.rays = search.find_rays();
         Ok(search)
     }
@@ -151,16 +167,52 @@ impl<'a> Search<'a> {
             return Vec::new();
         }
         let count = self.spec.together.min(self.spec.budget - self.runs.len());
+        match &self.edges {
+            Some(edges) => self.telling(edges, count),
+            None => self.straddled(count),
+        }
+    }
+
+    /// Was a run made there with the only seed?
+    fn is_old(&self, height: f64, y: f64) -> bool {
+        self.spec.seeds == 1 && self.runs.iter().any(|run| run.y == y && run.x == self.spec.x.value(height))
+    }
+
+    /// The places whose outcome is expected to tell most about the edges of their rows, a third of the rows apart.
+    fn telling(&self, edges: &Edges, count: usize) -> Vec<(f64, f64)> {
+        let mut all = Vec::new();
+        for (row, ray) in self.rays.iter().enumerate() {
+            for &(height, _) in &ray.chances {
+                if !self.is_old(height, ray.y) {
+                    all.push((edges.worth(row, height / self.unit(), self.spec.both), row, height));
+                }
+            }
+        }
+        // Stable: of equals the first.
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut chosen: Vec<(usize, f64)> = Vec::new();
+        let mut apart = self.rays.len().div_ceil(3);
+        while chosen.len() < count {
+            let is_free = |row: usize| chosen.iter().all(|(other, _)| row.abs_diff(*other) >= apart);
+            match all.iter().find(|(_, row, height)| is_free(*row) && !chosen.contains(&(*row, *height))) {
+                Some(&(_, row, height)) => chosen.push((row, height)),
+                None if apart == 0 => break,
+                None => apart /= 2,
+            }
+        }
+        chosen.into_iter().map(|(row, height)| (self.spec.x.value(height), self.rays[row].y)).collect()
+    }
+
+    /// The places at which the sign of the process is least sure.
+    fn straddled(&self, count: usize) -> Vec<(f64, f64)> {
         let places: Vec<(f64, f64)> =
-            self.rays.iter().flat_map(|ray| ray.guesses.iter().map(|(height, _)| (*height, ray.y))).collect();
+            self.rays.iter().flat_map(|ray| ray.chances.iter().map(|(height, _)| (*height, ray.y))).collect();
         let of = |&(height, y): &(f64, f64)| Place { at: self.at(height, y), prior: PRIOR };
         let candidates: Vec<Place> = places.iter().map(of).collect();
         let admits = |index: usize| {
             let ray = &self.rays[index / COLUMNS];
-            let is_old = self.spec.seeds == 1
-                && self.runs.iter().any(|run| run.y == ray.y && run.x == self.spec.x.value(places[index].0));
             let is_asked = self.spec.both || !ray.has_good() || index % COLUMNS >= ray.best;
-            is_asked && !is_old
+            is_asked && !self.is_old(places[index].0, ray.y)
         };
         let chosen = straddle(&self.seen(), &candidates, &self.belief(), count, &admits);
         chosen.into_iter().map(|index| (self.spec.x.value(places[index].0), places[index].1)).collect()
@@ -258,15 +310,47 @@ impl<'a> Search<'a> {
         self.runs.iter().map(of).collect()
     }
 
+    /// Both edges, unless the runs contradict them.
+    fn find_edges(&self) -> Option<Edges> {
+        let (rows, unit, y) = (rows(self.spec), self.unit(), self.spec.y);
+        let (first, last) = (y.height(*rows.first()?), y.height(*rows.last()?));
+        let across: Vec<f64> = rows.iter().map(|&row| (y.height(row) - first) / (last - first)).collect();
+        let of = |run: &Done| {
+            let row = rows.iter().position(|&row| row == run.y)?;
+            Some(Placed { row, at: self.spec.x.height(run.x) / unit, verdict: run.verdict })
+        };
+        let runs: Vec<Placed> = self.runs.iter().filter_map(of).collect();
+        let ends = (self.ends.0 / unit, self.ends.1 / unit);
+        let step = (ends.1 - ends.0) / (COLUMNS - 1) as f64;
+        let is_shaped = !runs.is_empty() && rows.len() > 1 && runs.len() == self.runs.len();
+        let edges = is_shaped.then(|| Edges::of(&across, ends, step, &runs))?;
+        (!edges.is_refuted(&runs)).then_some(edges)
+    }
+
     fn find_rays(&self) -> Vec<Ray> {
         if self.runs.is_empty() {
             return Vec::new();
         }
-        let Some(process) = Process::fit(&self.seen(), &self.belief()) else { return Vec::new() };
         let heights = self.lattice();
+        if let Some(edges) = &self.edges {
+            let unit = self.unit();
+            let scaled = |edge: Crossing| Crossing {
+                at: edge.at * unit,
+                low: edge.low * unit,
+                high: edge.high * unit,
+                ..edge
+            };
+            let ray = |(row, y): (usize, f64)| {
+                let chances =
+                    heights.iter().map(|&height| (height, edges.learns(row, height / unit))).collect();
+                Ray::between(y, chances, edges.upper(row).map(scaled), edges.lower(row).map(scaled))
+            };
+            return rows(self.spec).into_iter().enumerate().map(ray).collect();
+        }
+        let Some(process) = Process::fit(&self.seen(), &self.belief()) else { return Vec::new() };
         let ray = |y: f64| {
             let guess = |&height: &f64| (height, process.guess(self.at(height, y), PRIOR));
-            Ray::new(y, heights.iter().map(guess).collect())
+            Ray::guessed(y, &heights.iter().map(guess).collect::<Vec<_>>())
         };
         rows(self.spec).into_iter().map(ray).collect()
     }
@@ -282,25 +366,18 @@ impl<'a> Search<'a> {
         (0..COLUMNS).map(|i| whole(of(i))).collect()
     }
 
-    /// The first runs: two to both sides of the middle of the box, at three values of the second axis.
+    /// The first runs: near the middle of the box, at two values of the second axis.
     fn first(&self) -> Vec<(f64, f64)> {
-        let rows = rows(self.spec);
-        let mut of: Vec<f64> = [0, rows.len() - 1, rows.len() / 2].iter().map(|&at| rows[at]).collect();
+        let (rows, lattice) = (rows(self.spec), self.lattice());
+        let mut of: Vec<f64> = [rows.len() / 4, rows.len() - 1 - rows.len() / 4].map(|at| rows[at]).to_vec();
         of.dedup();
         let mut stream = Stream::new(self.spec.search_seed, "first runs", &[]);
-        let mut places = Vec::new();
-        for y in of {
-            for share in FIRST {
-                let moved = JITTER * (2.0 * stream.uniform() - 1.0);
-                let height = self.ends.0 + (self.ends.1 - self.ends.0) * (share + moved);
-                let lattice = self.lattice();
-                let near = |a: &f64, b: &f64| (a - height).abs().total_cmp(&(b - height).abs());
-                let height = lattice.into_iter().min_by(near).expect("a lattice has places");
-                places.push((self.spec.x.value(height), y));
-            }
-        }
-        places.dedup();
-        places.truncate(self.spec.budget);
-        places
+        let mut place = |y: f64| {
+            let share = FIRST + JITTER * (2.0 * stream.uniform() - 1.0);
+            let height = self.ends.0 + (self.ends.1 - self.ends.0) * share;
+            let near = |a: &&f64, b: &&f64| (*a - height).abs().total_cmp(&(*b - height).abs());
+            (self.spec.x.value(*lattice.iter().min_by(near).expect("a lattice has places")), y)
+        };
+        of.into_iter().map(&mut place).collect()
     }
 }

@@ -56,11 +56,7 @@ pub fn widen(settings: &mut NetworkSettings, width: usize) -> Result<(), LabErro
     visit(&mut network.layers, &mut |width| widths.push(*width));
     // The last one is the answer.
     widths.pop();
-    // The commonest, of equals the first.
-    let count = |width: &usize| widths.iter().filter(|other| *other == width).count();
-    let Some(&base) = widths.iter().rev().max_by_key(|width| count(width)) else {
-        return within("y", "width", false, WIDE);
-    };
+    let Some(base) = commonest(&widths) else { return within("y", "width", false, WIDE) };
     let mut left = widths.len();
     visit(&mut network.layers, &mut |found| {
         if left > 0 && *found % base == 0 {
@@ -70,6 +66,37 @@ pub fn widen(settings: &mut NetworkSettings, width: usize) -> Result<(), LabErro
     });
     *settings = NetworkSettings { network: NetworkChoice::Network(network), ..NetworkSettings::default() };
     Ok(())
+}
+
+/// Hidden layers, or blocks: what [`deepen`] sets; `None` for a network without a repeated block.
+#[must_use]
+pub fn depth(settings: &NetworkSettings) -> Option<usize> {
+    let mut network = settings.network().clone();
+    let is_transformer = transformer::resized(&network, None, None).is_some();
+    let extra = usize::from(!is_transformer && is_preceded(&network));
+    repeat(&mut network.layers).map(|times| *times + extra)
+}
+
+/// Width of the hidden layers: what [`widen`] sets; `None` for a network without any.
+#[must_use]
+pub fn width(settings: &NetworkSettings) -> Option<usize> {
+    let mut network = settings.network().clone();
+    if transformer::resized(&network, None, None).is_some() {
+        return network.layers.iter().find_map(|named| match &named.layer {
+            Layer::Embedding(embedding) => Some(embedding.width),
+            _ => None,
+        });
+    }
+    let mut widths = Vec::new();
+    visit(&mut network.layers, &mut |width| widths.push(*width));
+    widths.pop();
+    commonest(&widths)
+}
+
+/// The commonest width, of equals the first.
+fn commonest(widths: &[usize]) -> Option<usize> {
+    let count = |width: &usize| widths.iter().filter(|other| *other == width).count();
+    widths.iter().rev().max_by_key(|width| count(width)).copied()
 }
 
 /// Copies of the first repeated block.
@@ -147,5 +174,19 @@ mod tests {
             assert_eq!(plan(&found).parameters, plan(&settings(expect)).parameters);
         }
         assert!(widen(&mut settings("64-10"), 4).is_err());
+    }
+
+    #[test]
+    fn sizes_are_those_that_were_set() {
+        for text in ["64-32x4-10", "deepnorm:3x32", "pre:2x64"] {
+            let mut found = settings(text);
+            if depth(&found).is_some() {
+                deepen(&mut found, 5).unwrap();
+                assert_eq!(depth(&found), Some(5), "{text}");
+            }
+            widen(&mut found, 96).unwrap();
+            assert_eq!(width(&found), Some(96), "{text}");
+        }
+        assert_eq!((depth(&settings("64-32-10")), width(&settings("64-10"))), (None, None));
     }
 }

@@ -269,7 +269,7 @@ fn map(search: &Search) -> Map {
         false => Axis::linear(setting.label()),
     };
     let places: Vec<usize> = {
-        let last = search.rays()[0].guesses.len() - 1;
+        let last = search.rays()[0].chances.len() - 1;
         let mut all: Vec<usize> = (0..DRAWN).map(|i| i * last / (DRAWN - 1)).collect();
         all.dedup();
         all
@@ -290,12 +290,12 @@ fn map(search: &Search) -> Map {
         ),
         x: axis(spec.x),
         y: axis(spec.y),
-        x_values: places.iter().map(|&at| value(search.rays()[0].guesses[at].0)).collect(),
+        x_values: places.iter().map(|&at| value(search.rays()[0].chances[at].0)).collect(),
         y_values: search.rays().iter().map(|ray| ray.y).collect(),
         cells: search
             .rays()
             .iter()
-            .map(|ray| places.iter().map(|&at| Some(ray.guesses[at].1.above())).collect())
+            .map(|ray| places.iter().map(|&at| Some(ray.chances[at].1)).collect())
             .collect(),
         limits: Some((0.0, 1.0)),
         scale: "P(learns)".into(),
