@@ -395,6 +395,14 @@ pub enum DataError {
         /// How many there are.
         samples: usize,
     },
+    /// A text that the tokenizer refuses.
+    #[error("{path}: no vocabulary of byte pairs can be learned from it: {why}", path = path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the tokenizer says.
+        why: String,
+    },
     /// A parameter outside its range.
     #[error("`{name}` is {value}, it must be {range}")]
     Parameter {

@@ -32,6 +32,7 @@ pub mod npz;
 mod open;
 mod options;
 mod order;
+mod pairs;
 mod parity;
 mod resize;
 pub mod safetensors;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::array::Source;
 use super::error::{At, DataError};
 use super::options::Options;
+use super::pairs;
 use super::set::{Dataset, Exact, IGNORED, Targets};
 
 /// What a text is cut into.
@@ -21,12 +22,16 @@ pub enum Tokens {
     Characters,
     /// Bytes of UTF-8, 256 tokens.
     Bytes,
+    /// Byte pairs learned from the text itself (BPE), as many as the vocabulary has room for.
+    Pairs,
 }
 
 /// Tokens of a window when nothing else is said.
 pub const CONTEXT: usize = 24;
 /// Tokens of a vocabulary of characters when nothing else is said.
 pub const VOCABULARY: usize = 64;
+/// Tokens of a vocabulary of byte pairs when nothing else is said.
+const PAIRS: usize = 512;
 /// Most tokens of a window, and most of a vocabulary.
 const MOST: usize = 65_536;
 
@@ -44,12 +49,12 @@ pub(super) fn read(source: Source<'_>, options: &Options) -> Result<Dataset, Dat
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let tokens = match options.tokens {
         Tokens::Bytes => Tokenised { ids: bytes.iter().map(|&byte| u32::from(byte)).collect(), kinds: 256 },
-        Tokens::Characters => {
+        Tokens::Characters | Tokens::Pairs => {
             let text = String::from_utf8(bytes).map_err(|error| {
                 let at = At::Byte(error.utf8_error().valid_up_to() as u64);
                 DataError::NotText { path: path.clone(), at }
             })?;
-            characters(&text, options)?
+            cut(&name, &text, options)?
         }
     };
     windows(&name, tokens, options)
@@ -57,11 +62,24 @@ pub(super) fn read(source: Source<'_>, options: &Options) -> Result<Dataset, Dat
 
 /// A text that is already here.
 pub(super) fn of(name: &str, text: &str, options: &Options) -> Result<Dataset, DataError> {
-    let tokens = match options.tokens {
-        Tokens::Bytes => Tokenised { ids: text.bytes().map(u32::from).collect(), kinds: 256 },
-        Tokens::Characters => characters(text, options)?,
-    };
-    windows(name, tokens, options)
+    windows(name, cut(name, text, options)?, options)
+}
+
+fn cut(name: &str, text: &str, options: &Options) -> Result<Tokenised, DataError> {
+    match options.tokens {
+        Tokens::Bytes => Ok(Tokenised { ids: text.bytes().map(u32::from).collect(), kinds: 256 }),
+        Tokens::Characters => characters(text, options),
+        Tokens::Pairs => {
+            let kinds = options.vocabulary.unwrap_or(PAIRS);
+            if !(pairs::LEAST..=MOST).contains(&kinds) {
+                let range = "from 257 to 65536 for pairs of bytes, as in post:2x64,vocabulary=512";
+                return Err(DataError::Parameter { name: "vocabulary", value: kinds as f64, range });
+            }
+            let ids =
+                pairs::pairs(text, kinds).map_err(|why| DataError::Tokenizer { path: name.into(), why })?;
+            Ok(Tokenised { ids, kinds })
+        }
+    }
 }
 
 /// Numbers of tokens, and how many kinds there are.
@@ -122,6 +140,7 @@ fn windows(name: &str, tokens: Tokenised, options: &Options) -> Result<Dataset, 
     let what = match options.tokens {
         Tokens::Characters => "characters",
         Tokens::Bytes => "bytes",
+        Tokens::Pairs => "byte pairs",
     };
     Ok(Dataset {
         name: name.into(),

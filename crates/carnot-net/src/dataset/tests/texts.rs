@@ -58,6 +58,21 @@ fn bytes_are_tokens_of_their_own_and_gzip_is_undone() {
 }
 
 #[test]
+fn byte_pairs_are_as_many_as_the_vocabulary_and_shorten_the_text() {
+    let text = "the quick brown fox jumps over the lazy dog\n".repeat(40);
+    let of = |vocabulary| {
+        let options = Options { tokens: Tokens::Pairs, context: Some(8), vocabulary, ..Options::default() };
+        read("fox.txt", &text, &options).unwrap()
+    };
+    let (few, many) = (of(Some(260)), of(Some(300)));
+    assert!(many.inputs.len() < few.inputs.len() && few.inputs.len() < text.len());
+    let Targets::Positions { classes, .. } = many.targets else { panic!("{:?}", many.targets) };
+    assert_eq!(classes, 300);
+    assert!(many.inputs.iter().all(|id| *id < 300.0));
+    assert_eq!(of(Some(300)).checksum(), of(Some(300)).checksum());
+}
+
+#[test]
 fn what_is_no_text_is_refused_with_its_place() {
     let error = read("a.txt", [b'a', b'b', 0xff, b'c'], &four()).unwrap_err();
     assert!(error.to_string().contains("byte 2"), "{error}");
@@ -68,6 +83,7 @@ fn what_is_no_text_is_refused_with_its_place() {
         ("abcdefghij", Options { masked: 1.0, ..four() }),
         ("abcdefghij", Options { masked: f64::NAN, ..four() }),
         ("abcdefghij", Options { limit_bytes: 8, ..four() }),
+        ("abcdefghij", Options { tokens: Tokens::Pairs, vocabulary: Some(256), ..four() }),
         ("", four()),
     ] {
         assert!(read("a.txt", bytes, &options).is_err(), "{bytes} {options:?}");
