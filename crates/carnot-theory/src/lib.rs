@@ -20,7 +20,7 @@
 //! | skip paths | [`residual`] |
 //! | transformers, convolutions, normalisation | [`transformer`], [`convolution`], [`normalization`] |
 //! | how alike the tokens of a transformer become with depth | [`tokens`] |
-//! | scaling with width and depth | [`parametrization`] |
+//! | scaling with width and depth, and what it makes of a given network | [`parametrization`], [`transfer`] |
 //! | singular values of the Jacobian | [`isometry`] |
 //! | the mechanical twin of feature learning: a chain of blocks and springs | [`spring_block`] |
 //! | advice for a plan | [`recommend`] |
@@ -60,4 +60,5 @@ mod tensor_step;
 pub mod tensors;
 pub mod tokens;
 pub mod training;
+pub mod transfer;
 pub mod transformer;

@@ -83,6 +83,7 @@ impl Explain for LabError {
                 format!("the question is about a {key}, and none was given"),
                 match *key {
                     "data" => format!("carnot {verb} NETWORK --data digits"),
+                    "larger size" => format!("carnot {verb} NETWORK --to-width 512, or --to-depth 24"),
                     _ => format!("carnot {verb} 784-128x50-10"),
                 },
             ),

@@ -23,6 +23,7 @@ pub mod kernel;
 pub mod phase;
 pub mod predict;
 pub mod question;
+pub mod transfer;
 pub mod tune;
 use question::Verb;
 
@@ -264,6 +265,7 @@ experiments! {
     ensemble::Ensemble,
     phase::Phase,
     border::Border,
+    transfer::Transfer,
     tune::Tune,
 }
 

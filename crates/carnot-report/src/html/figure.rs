@@ -38,7 +38,10 @@ fn legend(chart: &Chart) -> String {
     let keys: String = chart
         .series
         .iter()
-        .map(|series| {
+        .enumerate()
+        // Points on a line of the same name need no key of their own.
+        .filter(|(at, series)| *at == 0 || chart.series[at - 1].name != series.name)
+        .map(|(_, series)| {
             let nth = n_lines[series.ink as usize];
             n_lines[series.ink as usize] += usize::from(series.kind == Kind::Line);
             format!("<li>{}{}</li>", key(series, nth), text(&series.name))
