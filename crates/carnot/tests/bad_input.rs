@@ -167,6 +167,35 @@ fn borders() {
 }
 
 #[test]
+fn texts_and_transfers() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("short.txt"), "too short").unwrap();
+    fs::write(folder.path().join("latin.txt"), b"caf\xe9 au lait, s'il vous pla\xeet, et encore un caf\xe9")
+        .unwrap();
+    let before = names(folder.path());
+    for (data, more, code, place) in [
+        ("short.txt", "characters", "data/too-short", "post:2x32,tokens="),
+        ("latin.txt", "characters", "data/not-text", "--text-tokens bytes"),
+        ("short.txt", "pairs", "config/out-of-range", "vocabulary=512"),
+    ] {
+        let arguments = ["border", "post:2x32", "--data", data, "--text-tokens", more];
+        is_told(&carnot(folder.path(), &arguments), code, place, data);
+    }
+    for (flags, place) in [
+        (&[][..], "--to-width 512"),
+        (&["--to-width", "0"], "--to-width"),
+        (&["--to-width", "64", "--seeds", "1"], "--seeds"),
+        (&["--to-width", "64", "--rate-from", "1", "--rate-to", "2"], "--rate-to"),
+    ] {
+        let arguments = [&["transfer", "64-16x4-10", "--data", "digits"], flags].concat();
+        is_told(&carnot(folder.path(), &arguments), "config/", place, &flags.join(" "));
+    }
+    let shallow = ["transfer", "64-16-10", "--data", "digits", "--to-depth", "4"];
+    is_told(&carnot(folder.path(), &shallow), "config/", "--to-depth", "no depth");
+    assert_eq!(names(folder.path()), before, "nothing is written");
+}
+
+#[test]
 fn data() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();

@@ -26,6 +26,8 @@ fn place(error: &DataError) -> Place {
         | DataError::NotNumber { path, at: At::Cell { line, column }, .. }
         | DataError::Label { path, at: At::Cell { line, column }, .. } => (path, *line, *column),
         DataError::Ragged { path, line, .. } => (path, *line, 1),
+        // Both are said by the network.
+        DataError::Parameter { name: "vocabulary" | "context", .. } => return flag("NETWORK"),
         DataError::Parameter { name, .. } => return flag(format!("--{name}")),
         _ => return flag("--data"),
     };
@@ -59,12 +61,20 @@ fn words(error: &DataError) -> (&'static str, String, String) {
         DataError::NotText { .. } => say(
             "data/not-text",
             "characters are read as UTF-8",
-            "convert the file to UTF-8, or read it as --tokens bytes",
+            "convert the file to UTF-8, or read it as --text-tokens bytes",
+        ),
+        DataError::Tokenizer { .. } => say(
+            "data/tokenizer",
+            "pairs of bytes are counted over the whole text",
+            "--text-tokens characters",
         ),
         DataError::TooShort { needed, .. } => (
             "data/too-short",
             "a text is cut into windows, and every token of a window is followed by another".into(),
-            format!("a longer text, or --context {}", needed.saturating_sub(2).clamp(1, 8)),
+            format!(
+                "a longer text, or a network of fewer tokens: post:2x32,tokens={}",
+                needed.saturating_sub(2).clamp(1, 8)
+            ),
         ),
         DataError::DirectoryWithoutData { expected, .. } => (
             "data/no-files",

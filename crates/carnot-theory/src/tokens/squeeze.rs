@@ -1,6 +1,7 @@
 //! What an MLP does to the distance of two vectors.
 
 use carnot_math::gauss::{average, pair_average, smooth_pair_average};
+use carnot_net::activation::recognise::recognise;
 
 use super::Mlp;
 use crate::error::TheoryError;
@@ -38,14 +39,21 @@ impl Squeeze {
         if mean_square == 0.0 {
             return Ok(Squeeze { mean_square, table: Vec::new() });
         }
+        let closed = recognise(&mlp.activation);
+        let known = |c: f64, d: f64| {
+            let wrapped = closed.as_ref()?;
+            let inner = wrapped.inner * wrapped.inner;
+            let apart = wrapped.form.distance(inner * c, inner * c, inner * d)?;
+            Some(wrapped.outer * wrapped.outer * apart / 2.0)
+        };
         let at = |k: usize| {
             let delta = Squeeze::place(k);
             let (c, d) = (mlp.c_in, 2.0 * mlp.c_in * delta);
             let half_square = |x: f64, y: f64| [(value(x) - value(y)).powi(2) / 2.0];
-            let [apart] = match kinks.is_empty() && c <= SMOOTH {
-                true => smooth_pair_average(c, c, d, ORDER, half_square),
-                false => pair_average(c, c, d, &kinks, half_square),
-            };
+            let apart = known(c, d).unwrap_or_else(|| match kinks.is_empty() && c <= SMOOTH {
+                true => smooth_pair_average(c, c, d, ORDER, half_square)[0],
+                false => pair_average(c, c, d, &kinks, half_square)[0],
+            });
             // The gate's product of two independent averages.
             let whole = if mlp.is_gated { mlp.c_in * (apart + delta * (square - apart)) } else { apart };
             (mlp.c_out * whole).ln()

@@ -2,11 +2,32 @@
 
 use carnot_report::chart::{Axis, Chart, Series};
 use carnot_report::number::significant;
-use carnot_report::report::Word;
+use carnot_report::report::{Line, Word};
 use carnot_report::section::{Cell, Heading, Row, Table};
 use carnot_theory::tokens::{Norms, Start, Stream};
 
 use crate::checks::tokens::word;
+
+/// What the verdict rests on.
+pub const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs of tokens alike, weights as they are drawn, no dropout. The \
+    limits of the verdict (cosine 0.9; a tenth, a thousandth of a token left) are those at which small post-norm models of real text began \
+    to stand on the plateau of frequencies, and never left it; for norms in front they are not known. Rates, data and optimisers can fail \
+    a model that keeps its tokens.";
+
+/// The loss of a model that knows nothing.
+pub fn loss(vocabulary: usize) -> Line {
+    let uniform = significant((vocabulary as f64).ln(), 3);
+    let text = format!(
+        "{uniform} nats when nothing is learned (ln {vocabulary}); a plateau below it is the entropy of your tokens' frequencies"
+    );
+    Line::new("loss", text)
+}
+
+/// How the stream grows where no norm holds it.
+pub fn growth(start: Start, last: &Stream) -> Line {
+    let grown = (last.size / start.size).sqrt();
+    Line::new("stream", format!("grows {} times over the blocks", significant(grown, 2)))
+}
 
 pub fn says(word: Word) -> &'static str {
     match word {

@@ -13,7 +13,7 @@ use carnot_theory::tokens::{Blocks, Mlp, Norms, Start, Stream, deep_norm, throug
 use serde_json::json;
 
 use super::PredictSpec;
-use super::stream::{chart, designs, says, why};
+use super::stream::{self, chart, designs, says, why};
 use crate::checks::tokens::{self, word};
 use crate::error::LabError;
 use crate::experiments::check::weights;
@@ -158,7 +158,7 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
     report.sections.push(Section::Table(widths(&model, start)?));
     report.sections.push(Section::Text(Text {
         title: "Limits".into(),
-        text: LIMITS.into(),
+        text: stream::LIMITS.into(),
         ..Text::default()
     }));
     report.extra.insert("architecture".into(), json!(is));
@@ -166,10 +166,6 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
     report.provenance = Provenance { device: "theory".into(), ..Provenance::default() };
     Ok(report)
 }
-
-const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs of tokens alike, weights as the config draws them, no dropout. \
-    The limits of the verdict (cosine 0.9; a tenth, a thousandth of a token left) are those at which small post-norm models of real text \
-    began to stand on the plateau of frequencies, and never left it; for norms in front they are not known. Rates, data and optimisers can fail a model that keeps its tokens.";
 
 /// The name under which Carnot knows an activation of a config.
 fn carnot_name(name: &str) -> &str {
@@ -194,15 +190,10 @@ fn summary(model: &Model, start: Start, last: &Stream) -> Vec<Line> {
         ),
     )];
     if let Enters::Tokens(vocabulary) = is.enters {
-        let text = format!(
-            "{} nats when nothing is learned (ln {vocabulary}); a plateau below it is the entropy of your tokens' frequencies",
-            significant((vocabulary as f64).ln(), 3)
-        );
-        lines.push(Line::new("loss", text));
+        lines.push(stream::loss(vocabulary));
     }
     if is.place == Place::Pre {
-        let grown = (last.size / start.size).sqrt();
-        lines.push(Line::new("stream", format!("grows {} times over the blocks", significant(grown, 2))));
+        lines.push(stream::growth(start, last));
     }
     if !is.unknown.is_empty() {
         lines.push(Line::new("ignored", is.unknown.join(", ")));

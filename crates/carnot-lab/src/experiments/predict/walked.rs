@@ -5,7 +5,6 @@ use carnot_net::layers::Layer;
 use carnot_net::plan::{Plan, Site};
 use carnot_net::shorthand::{Style, parse};
 use carnot_net::transformer;
-use carnot_report::number::significant;
 use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
 use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
 use carnot_theory::tokens::walk::{Behind, Memory, walk};
@@ -13,7 +12,7 @@ use carnot_theory::tokens::{Norms, Start, Stream};
 use serde_json::json;
 
 use super::PredictSpec;
-use super::stream::{chart, designs, says, why};
+use super::stream::{self, chart, designs, says, why};
 use crate::checks::tokens::{judge, word};
 use crate::error::LabError;
 use crate::settings::InitSettings;
@@ -119,7 +118,7 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
     }
     report.sections.push(Section::Text(Text {
         title: "Limits".into(),
-        text: LIMITS.into(),
+        text: stream::LIMITS.into(),
         ..Text::default()
     }));
     report.extra.insert("streams".into(), json!(asked.streams));
@@ -129,10 +128,6 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
     Ok(report)
 }
 
-const LIMITS: &str = "Mean field: width, heads and tokens are large, all pairs of tokens alike, no dropout. The limits of the verdict (cosine \
-    0.9; a tenth, a thousandth of a token left) are those at which small post-norm models of real text began to stand on the plateau of \
-    frequencies, and never left it; for norms in front they are not known. Rates, data and optimisers can fail a model that keeps its tokens.";
-
 fn summary(plan: &Plan, asked: &Walked) -> Vec<Line> {
     let mut lines = Vec::new();
     let vocabulary = plan.sites.iter().find_map(|site| match &site.layer {
@@ -140,15 +135,10 @@ fn summary(plan: &Plan, asked: &Walked) -> Vec<Line> {
         _ => None,
     });
     if let Some(vocabulary) = vocabulary {
-        let text = format!(
-            "{} nats when nothing is learned (ln {vocabulary}); a plateau below it is the entropy of your tokens' frequencies",
-            significant((vocabulary as f64).ln(), 3)
-        );
-        lines.push(Line::new("loss", text));
+        lines.push(stream::loss(vocabulary));
     }
     if asked.norms == Norms::Pre {
-        let grown = (asked.last().size / asked.start.size).sqrt();
-        lines.push(Line::new("stream", format!("grows {} times over the blocks", significant(grown, 2))));
+        lines.push(stream::growth(asked.start, asked.last()));
     }
     lines.push(Line::new("parameters", thousands(plan.parameters)));
     lines
