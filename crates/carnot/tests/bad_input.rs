@@ -181,6 +181,11 @@ fn texts_and_transfers() {
         let arguments = ["border", "post:2x32", "--data", data, "--text-tokens", more];
         is_told(&carnot(folder.path(), &arguments), code, place, data);
     }
+    for verb in ["border", "transfer"] {
+        let arguments = [verb, "post:2x32", "--data", "digits", "--to-width", "64"];
+        let given = if verb == "border" { &arguments[..4] } else { &arguments[..] };
+        is_told(&carnot(folder.path(), given), "data/shape", "--data FILE.txt", verb);
+    }
     for (flags, place) in [
         (&[][..], "--to-width 512"),
         (&["--to-width", "0"], "--to-width"),

@@ -161,11 +161,16 @@ impl Explain for LabError {
                 "data/shape",
                 problem,
                 format!("samples of {data} are {sample:?}, the network was made for {network:?}"),
-                format!(
-                    "let the network start with {}, as in {}-128x10-10",
-                    sample.iter().product::<usize>(),
-                    sample.iter().product::<usize>()
-                ),
+                match network[..] {
+                    // One number at each of some positions: the tokens of a transformer.
+                    [tokens, 1] if tokens > 1 => {
+                        "give a network of tokens a text: --data FILE.txt, brown or macedonian".to_string()
+                    }
+                    _ => {
+                        let start = sample.iter().product::<usize>();
+                        format!("let the network start with {start}, as in {start}-128x10-10")
+                    }
+                },
             ),
             LabError::Theory(error) => error.explain(),
             LabError::Sim(error) => error.explain(),
