@@ -4,6 +4,8 @@ use carnot_net::dataset::{self, Dataset, Options, Scaling, Targets, Tokens};
 use carnot_net::hyper::{LayerInit, Scheme};
 use carnot_net::layers::Layer;
 use carnot_net::plan::Plan;
+use carnot_sim::error::SimError;
+use carnot_sim::loss::Loss;
 use carnot_theory::initial::{Initial, initial};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,23 @@ pub fn within(key: &'static str, value: impl ToString, is_good: bool, range: &st
         return Ok(());
     }
     Err(LabError::OutOfRange { key, value: value.to_string(), range: range.into() })
+}
+
+/// The name of an optimizer.
+///
+/// # Errors
+/// [`LabError::OutOfRange`] with the known ones.
+pub fn known_optimizer(name: &str) -> Result<(), LabError> {
+    let known = carnot_sim::optimizer::NAMES;
+    within("optimizer", name, known.contains(&name), &format!("one of {}", known.join(", ")))
+}
+
+/// The loss that fits the targets.
+pub fn loss_of(data: &Dataset) -> Loss {
+    match data.targets {
+        Targets::Values { .. } => Loss::Squared,
+        _ => Loss::CrossEntropy,
+    }
 }
 
 /// How the weights of a network start.
@@ -168,10 +187,32 @@ impl DataSettings {
             within("data_checksum", wanted, false, &format!("{found}, that of the data as they are now"))?;
         }
         if !matches!(data.targets, Targets::Classes { .. }) {
-            return Err(carnot_sim::error::SimError::NoClasses.into());
+            return Err(SimError::NoClasses.into());
         }
         let name = self.data.unwrap_or_else(|| "digits".into());
         Ok(DataSettings { data: Some(name), data_checksum: Some(found), ..self })
+    }
+
+    /// The same for data that a network must be trained on: named, with targets, as many as the network has outputs.
+    ///
+    /// # Errors
+    /// [`LabError::MissingKey`], and those of [`DataSettings::open`] and of targets that are missing or do not fit.
+    pub fn pinned_to_learn(
+        self,
+        plan: &Plan,
+        seed: u64,
+        verb: &'static str,
+    ) -> Result<DataSettings, LabError> {
+        let (pinned, data) = self.pinned(plan, seed)?;
+        let data = data.ok_or(LabError::MissingKey { key: "data", verb })?;
+        if matches!(data.targets, Targets::None) {
+            return Err(SimError::NoTargets.into());
+        }
+        let (needed, found) = (data.targets.outputs(), plan.output().len());
+        if needed != found {
+            return Err(SimError::Outputs { needed, found }.into());
+        }
+        Ok(pinned)
     }
 
     /// The same settings with the checksum of the data, and the data.

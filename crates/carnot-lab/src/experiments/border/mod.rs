@@ -8,17 +8,15 @@ pub mod search;
 pub mod shape;
 mod write;
 
-use carnot_net::dataset::Targets;
 use carnot_net::plan::Plan;
 use carnot_report::report::Report;
-use carnot_sim::error::SimError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Experiment, Group, Job, Point, Progress, Tools};
 use crate::error::LabError;
-use crate::settings::{DataSettings, InitSettings, within};
+use crate::settings::{DataSettings, InitSettings, known_optimizer, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 pub use axes::Setting;
@@ -191,20 +189,8 @@ impl Experiment for Border {
             (None, Some(end)) => spec.x.check(["x_from", "x_to"], (end / 2.0, end))?,
             (None, None) => {}
         }
-        if spec.data.data.is_none() {
-            return Err(LabError::MissingKey { key: "data", verb: "border" });
-        }
         let plan = Plan::new(spec.network.network())?;
-        let (pinned, data) = spec.data.pinned(&plan, spec.seed)?;
-        spec.data = pinned;
-        let data = data.expect("data are named");
-        if matches!(data.targets, Targets::None) {
-            return Err(SimError::NoTargets.into());
-        }
-        let (needed, found) = (data.targets.outputs(), plan.output().len());
-        if needed != found {
-            return Err(SimError::Outputs { needed, found }.into());
-        }
+        spec.data = spec.data.pinned_to_learn(&plan, spec.seed, "border")?;
         // Shapes at all four corners, before any work.
         for y in [y.0, y.1] {
             let x = spec.x_from.or(spec.x_to).unwrap_or(1.0);
@@ -305,7 +291,5 @@ fn check_ranges(spec: &BorderSpec) -> Result<(), LabError> {
     if let Some(rate) = spec.rate {
         within("rate", rate, rate > 0.0 && rate <= 1e6, "above 0, at most 1000000")?;
     }
-    let known = carnot_sim::optimizer::NAMES;
-    let is_known = known.contains(&spec.optimizer.as_str());
-    within("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))
+    known_optimizer(&spec.optimizer)
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BorderSpec;
 use crate::error::LabError;
-use crate::settings::variances;
+use crate::settings::{loss_of, variances};
 
 /// Samples on which curvature and the loss of the start are measured.
 const PROBE: usize = 256;
@@ -45,10 +45,7 @@ impl Shared {
         let plan = Plan::new(spec.network.network())?;
         let data = spec.data.open(&plan, spec.seed)?;
         let data = data.ok_or(LabError::MissingKey { key: "data", verb: "border" })?;
-        let loss = match data.targets {
-            Targets::Values { .. } => Loss::Squared,
-            _ => Loss::CrossEntropy,
-        };
+        let loss = loss_of(&data);
         let references = References::of(&data, loss).ok_or(SimError::NoTargets)?;
         let both = data.probe(2 * PROBE, spec.seed);
         let half = both.len().div_ceil(2);

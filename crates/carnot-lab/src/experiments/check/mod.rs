@@ -28,7 +28,7 @@ use crate::checks::Evidence;
 use crate::error::LabError;
 use crate::present::{forecast_profile, measured_profile};
 use crate::remedy::{Remedied, remedied};
-use crate::settings::{DataSettings, InitSettings, within};
+use crate::settings::{DataSettings, InitSettings, known_optimizer, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 use tries::{Copy, Tries, Try, attempt, plateau};
@@ -110,9 +110,7 @@ impl Experiment for Check {
         if let Some(rate) = spec.rate {
             within("rate", rate.to_string(), rate > 0.0 && rate <= 1e6, "above 0, at most 1000000")?;
         }
-        let known = carnot_sim::optimizer::NAMES;
-        let is_known = known.contains(&spec.optimizer.as_str());
-        within("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))?;
+        known_optimizer(&spec.optimizer)?;
         if spec.steps > 0 && spec.data.data.is_none() {
             return Err(LabError::MissingKey { key: "data", verb: "check" });
         }

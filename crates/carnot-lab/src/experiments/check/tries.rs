@@ -4,7 +4,6 @@ use carnot_net::dataset::{Dataset, Targets};
 use carnot_net::hyper::LayerInit;
 use carnot_net::network::Network;
 use carnot_net::plan::Plan;
-use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
 use carnot_sim::train::history::History;
 use carnot_sim::train::spec::TrainSpec;
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::experiments::Tools;
+use crate::settings::loss_of;
 
 /// Share of the plateau below which a loss counts as learning.
 const LEARNED: f64 = 0.9;
@@ -104,14 +104,6 @@ pub fn plateau(data: &Dataset) -> Option<f64> {
     }
 }
 
-/// The loss that fits the targets.
-pub fn loss(data: &Dataset) -> Loss {
-    match data.targets {
-        Targets::Values { .. } => Loss::Squared,
-        _ => Loss::CrossEntropy,
-    }
-}
-
 /// What is tried.
 pub struct Copy<'a> {
     /// The network.
@@ -138,7 +130,7 @@ pub fn attempt(
         init: copy.layers,
         rates: &[],
         optimizer,
-        loss: loss(&data.0),
+        loss: loss_of(&data.0),
         train: &data.0,
         test: Some(&data.1),
         spec,

@@ -5,10 +5,8 @@ mod size;
 mod state;
 mod write;
 
-use carnot_net::dataset::Targets;
 use carnot_net::plan::Plan;
 use carnot_report::report::Report;
-use carnot_sim::error::SimError;
 use carnot_theory::transfer::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +14,7 @@ use serde_json::Value;
 
 use super::{Experiment, Group, Job, Point, Tools};
 use crate::error::LabError;
-use crate::settings::{DataSettings, InitSettings, within};
+use crate::settings::{DataSettings, InitSettings, known_optimizer, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
 use run::Shared;
@@ -98,20 +96,8 @@ impl Experiment for Transfer {
         spec.init.check()?;
         check_ranges(&spec)?;
         let mut spec = TransferSpec { network: spec.network.resolve()?, ..spec };
-        if spec.data.data.is_none() {
-            return Err(LabError::MissingKey { key: "data", verb: "transfer" });
-        }
         let plan = Plan::new(spec.network.network())?;
-        let (pinned, data) = spec.data.pinned(&plan, spec.seed)?;
-        spec.data = pinned;
-        let data = data.expect("data are named");
-        if matches!(data.targets, Targets::None) {
-            return Err(SimError::NoTargets.into());
-        }
-        let (needed, found) = (data.targets.outputs(), plan.output().len());
-        if needed != found {
-            return Err(SimError::Outputs { needed, found }.into());
-        }
+        spec.data = spec.data.pinned_to_learn(&plan, spec.seed, "transfer")?;
         let has = base(&spec);
         let none =
             |what: &str| format!("not given: only a network with {what}, such as 64-32x4-10, has it to vary");
@@ -202,7 +188,5 @@ fn check_ranges(spec: &TransferSpec) -> Result<(), LabError> {
     if spec.to_width.is_none() && spec.to_depth.is_none() {
         return Err(LabError::MissingKey { key: "larger size", verb: "transfer" });
     }
-    let known = carnot_sim::optimizer::NAMES;
-    let is_known = known.contains(&spec.optimizer.as_str());
-    within("optimizer", spec.optimizer.clone(), is_known, &format!("one of {}", known.join(", ")))
+    known_optimizer(&spec.optimizer)
 }

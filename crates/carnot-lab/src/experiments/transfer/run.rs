@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use carnot_math::stats::Moments;
 use carnot_net::batch::Batch;
-use carnot_net::dataset::{Dataset, Targets};
+use carnot_net::dataset::Dataset;
 use carnot_net::plan::{Plan, Weights};
 use carnot_net::tape::{Mode, Tape, Watch};
 use carnot_sim::loss::Loss;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::TransferSpec;
 use super::size::{Size, Sized, sized};
 use crate::error::LabError;
+use crate::settings::loss_of;
 
 /// Share of the steps over which the final loss is averaged, and the least number of them.
 const LAST: (f64, u64) = (0.1, 10);
@@ -43,10 +44,7 @@ impl Shared {
         let plan = Plan::new(spec.network.network())?;
         let data = spec.data.open(&plan, spec.seed)?;
         let data = data.ok_or(LabError::MissingKey { key: "data", verb: "transfer" })?;
-        let loss = match data.targets {
-            Targets::Values { .. } => Loss::Squared,
-            _ => Loss::CrossEntropy,
-        };
+        let loss = loss_of(&data);
         Ok(Shared { data, loss })
     }
 
