@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use carnot_lab::experiments::border::run::{Done, Predicted, Shared, outcome, predict, whole};
+use carnot_lab::experiments::border::foretell::{Predicted, predict};
+use carnot_lab::experiments::border::run::{Done, Shared, outcome, whole};
 use carnot_lab::experiments::border::search::{PREDICTED, Search, rows};
 use carnot_lab::experiments::border::{Border, BorderSpec};
 use carnot_lab::experiments::{Experiment, Point};
@@ -71,6 +72,17 @@ fn families() -> Vec<(&'static str, serde_json::Value)> {
         ("gelu-depth", base("64-24x4-10", "gelu", depth.clone())),
         ("momentum-tanh-width", base("64-24x4-10", "tanh", momentum)),
         ("relu-batch", base("64-24x4-10", "relu", json!({ "y": "batch", "y_from": 8, "y_to": 256 }))),
+        // And these when all before had been.
+        ("swish-width", base("64-24x4-10", "swish", width.clone())),
+        (
+            "relu-depth-momentum",
+            base(
+                "64-24x4-10",
+                "relu",
+                json!({ "optimizer": "momentum", "y": "depth", "y_from": 2, "y_to": 13 }),
+            ),
+        ),
+        ("adam-gelu-cw", base("64-24x4-10", "gelu", adam(&c_w(1.0, 5.0)))),
         ("post-depth", text("post:2x32", 6)),
         ("pre-depth", text("pre:2x32", 8)),
         ("deepnorm-depth", text("deepnorm:2x32", 8)),
@@ -406,6 +418,24 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>) {
         }
     }
     println!("intervals: {} of {} hold the true edge", covered.0, covered.1);
+    let mut signed = vec![Vec::new(); truth.edges.len()];
+    for seed in 0..SEEDS {
+        let own = BorderSpec { search_seed: seed, ..boxed.clone() };
+        let found = bench.edges(&own, &bench.straddle(&own));
+        for (row, (found, edge)) in found.iter().zip(&truth.edges).enumerate() {
+            if let (Some(found), Some(edge)) = (found, edge) {
+                signed[row].push(found - edge)
+            }
+        }
+    }
+    println!(
+        "found less true, mean of the search seeds, by row: {}",
+        signed
+            .iter()
+            .map(|all| format!("{:.2}", all.iter().sum::<f64>() / all.len() as f64))
+            .collect::<Vec<_>>()
+            .join(" ")
+    );
     let methods: [(&str, &Method); 4] = [
         ("carnot border", &|seed| {
             let own = BorderSpec { search_seed: seed, ..boxed.clone() };

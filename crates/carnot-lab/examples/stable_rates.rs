@@ -5,7 +5,8 @@
 //! spread of their ratio.
 
 use carnot_lab::experiments::Experiment;
-use carnot_lab::experiments::border::run::{Shared, predict, whole};
+use carnot_lab::experiments::border::foretell::predict;
+use carnot_lab::experiments::border::run::{Shared, whole};
 use carnot_lab::experiments::border::{Border, BorderSpec};
 use carnot_math::stats::Moments;
 use serde_json::{Value, json};

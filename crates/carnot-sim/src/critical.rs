@@ -39,7 +39,23 @@ pub fn critical_step(
     first: &Dataset,
     fresh: &Dataset,
 ) -> Option<f64> {
-    let mut step = gradient(plan, parameters, loss, first);
+    let slope = gradient(plan, parameters, loss, first);
+    critical_step_of(plan, parameters, direction, slope, &|at| score(plan, at, loss, fresh).loss)
+}
+
+/// The same of any function of the parameters, such as the loss [beyond the constant](crate::train::beyond).
+///
+/// * `slope`: its gradient on one batch, `[plan.parameters]`
+/// * `value`: the function on another batch; `None` where it is not finite
+#[must_use]
+pub fn critical_step_of(
+    plan: &Plan,
+    parameters: &[f64],
+    direction: Direction,
+    slope: Vec<f64>,
+    value: &dyn Fn(&[f64]) -> Option<f64>,
+) -> Option<f64> {
+    let mut step = slope;
     for (step, is_trained) in step.iter_mut().zip(trained(plan)) {
         *step = match (is_trained, direction) {
             (false, _) => 0.0,
@@ -51,10 +67,10 @@ pub fn critical_step(
     if step.iter().all(|s| *s == 0.0) || step.iter().any(|s| !s.is_finite()) {
         return None;
     }
-    let before = score(plan, parameters, loss, fresh).loss?;
+    let before = value(parameters)?;
     let is_over = |rate: f64| {
         let moved: Vec<f64> = parameters.iter().zip(&step).map(|(w, u)| w - rate * u).collect();
-        score(plan, &moved, loss, fresh).loss.is_none_or(|after| after > before)
+        value(&moved).is_none_or(|after| after > before)
     };
     let norm = step.iter().map(|u| u * u).sum::<f64>().sqrt();
     let size = parameters.iter().map(|w| w * w).sum::<f64>().sqrt();

@@ -56,7 +56,18 @@ pub fn sharpness(
     data: &Dataset,
     effort: Lanczos,
 ) -> Option<Sharpness> {
-    scaled(plan, parameters, loss, data, None, effort)
+    scaled(plan, parameters, &|at| gradient(plan, at, loss, data), None, effort)
+}
+
+/// The same of any function of the parameters whose gradient is given, such as the loss [beyond the constant](crate::train::beyond).
+#[must_use]
+pub fn sharpness_of(
+    plan: &Plan,
+    parameters: &[f64],
+    gradient: &dyn Fn(&[f64]) -> Vec<f64>,
+    effort: Lanczos,
+) -> Option<Sharpness> {
+    scaled(plan, parameters, gradient, None, effort)
 }
 
 /// The same of $P^{-1/2} H P^{-1/2}$: what decides whether an optimizer that divides each coordinate by P is stable.
@@ -81,15 +92,14 @@ pub fn preconditioned_sharpness(
     if !is_positive || roots.len() != parameters.len() {
         return None;
     }
-    scaled(plan, parameters, loss, data, Some(&roots), effort)
+    scaled(plan, parameters, &|at| gradient(plan, at, loss, data), Some(&roots), effort)
 }
 
 /// Lanczos on $S H S$ with a diagonal S.
 fn scaled(
     plan: &Plan,
     parameters: &[f64],
-    loss: Loss,
-    data: &Dataset,
+    gradient: &dyn Fn(&[f64]) -> Vec<f64>,
     scale: Option<&[f64]>,
     effort: Lanczos,
 ) -> Option<Sharpness> {
@@ -103,7 +113,7 @@ fn scaled(
         let h = h / if scale.is_some() { dot(&v, &v).sqrt() } else { 1.0 };
         let at = |side: f64| {
             let moved: Vec<f64> = parameters.iter().zip(&v).map(|(w, v)| w + side * h * v).collect();
-            gradient(plan, &moved, loss, data)
+            gradient(&moved)
         };
         let (ahead, behind) = (at(1.0), at(-1.0));
         let of =

@@ -67,6 +67,11 @@ impl<S: Scalar> Answers<S> {
         }
     }
 
+    /// Labels of the batch, none where the targets are numbers.
+    pub(super) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
     pub(super) fn wanted(&self) -> Wanted<'_, S> {
         if self.labels.is_empty() { Wanted::Values(&self.values) } else { Wanted::Classes(&self.labels) }
     }

@@ -5,6 +5,7 @@
 //! thread, and once the first step has been taken nothing is allocated but what a large matrix product needs for
 //! itself.
 
+pub mod beyond;
 mod block;
 mod data;
 pub mod evaluate;

@@ -3,6 +3,7 @@
 mod axes;
 mod edge;
 mod edges;
+pub mod foretell;
 pub mod run;
 pub mod search;
 pub mod shape;
@@ -239,7 +240,7 @@ impl Experiment for Border {
     fn run(spec: &BorderSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
         let setting = tools.shared("data", || run::Shared::of(spec))?;
         let value = match job.read()? {
-            At::Predict { y } => serde_json::to_value(run::predict(spec, &setting, y)?),
+            At::Predict { y } => serde_json::to_value(foretell::predict(spec, &setting, y)?),
             At::Run { number, x, y } => {
                 let mut step = |done, of| tools.step(&job.id, done, of);
                 serde_json::to_value(run::outcome(spec, &setting, number, x, y, &mut step)?)

@@ -1,14 +1,10 @@
-//! What a job does: predict without a run, or run until the fate is clear.
+//! What a job does: run until the fate is clear.
 
 use std::ops::ControlFlow;
 
-use carnot_net::dataset::{Dataset, Targets};
-use carnot_net::layers::Layer;
+use carnot_net::dataset::Dataset;
 use carnot_net::plan::Plan;
-use carnot_sim::critical::{Direction, critical_step};
-use carnot_sim::curvature::{Lanczos, sharpness};
 use carnot_sim::error::SimError;
-use carnot_sim::initialise::initialise;
 use carnot_sim::loss::Loss;
 use carnot_sim::optimizer::Optimizer;
 use carnot_sim::train::Training;
@@ -16,24 +12,23 @@ use carnot_sim::train::evaluate::score;
 use carnot_sim::train::fate::{References, Rule, Verdict, Watch};
 use carnot_sim::train::spec::TrainSpec;
 use carnot_sim::train::until::train_until;
-use carnot_theory::phases::{correlations, settle};
 use serde::{Deserialize, Serialize};
 
 use super::BorderSpec;
 use crate::error::LabError;
-use crate::settings::{loss_of, variances};
+use crate::settings::loss_of;
 
 /// Samples on which curvature and the loss of the start are measured.
 const PROBE: usize = 256;
 
 /// What jobs share.
 pub struct Shared {
-    data: Dataset,
-    loss: Loss,
+    pub(super) data: Dataset,
+    pub(super) loss: Loss,
     references: References,
     /// Two batches that have no sample in common.
-    first: Dataset,
-    fresh: Dataset,
+    pub(super) first: Dataset,
+    pub(super) fresh: Dataset,
 }
 
 impl Shared {
@@ -70,101 +65,13 @@ pub struct Done {
     pub verdict: Verdict,
 }
 
-/// What is known before any run, at one value of the second axis.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Predicted {
-    /// Value on the second axis.
-    pub y: f64,
-    /// The rates between which learning should end; `None` where the start has no curvature.
-    pub bracket: Option<(f64, f64)>,
-    /// Depth 6 ξ that a signal reaches; `None` where it is infinite or not known.
-    pub reach: Option<f64>,
-    /// Layers with weights, to compare with it.
-    pub layers: usize,
-}
-
-/// Predicts the border at one value of the second axis, from the start alone.
-///
-/// # Errors
-/// When the network cannot have that shape.
-pub fn predict(spec: &BorderSpec, shared: &Shared, y: f64) -> Result<Predicted, LabError> {
-    let cell = spec.cell(spec.rate.unwrap_or(1.0), y)?;
-    let plan = Plan::new(cell.network.network())?;
-    let initial = cell.init.initial(&plan)?;
-    let draw = |member: u64| {
-        let mut parameters = vec![0.0f64; plan.parameters];
-        initialise(&plan, &initial.layers, seed(spec, 1), member, &mut parameters);
-        bracket_of(&cell, &plan, &parameters, shared)
-    };
-    // Of a text the head alone lowers the loss, to the frequencies of tokens: the critical step is ten times the border and more.
-    let is_text = matches!(shared.data.targets, Targets::Positions { .. });
-    let draws = if is_text { 0 } else { DRAWS };
-    let all: Vec<(f64, f64)> = (0..draws).filter_map(draw).collect();
-    let mean = |of: fn(&(f64, f64)) -> f64| {
-        (all.iter().map(|pair| of(pair).ln()).sum::<f64>() / all.len() as f64).exp()
-    };
-    let bracket = (!all.is_empty()).then(|| (mean(|pair| pair.0), mean(|pair| pair.1)));
-    let (c_w, c_b) = variances(&initial.layers);
-    let activation = plan.all().into_iter().find_map(|site| match &site.layer {
-        Layer::Activate(act) => Some(act.activation.formula.clone()),
-        _ => None,
-    });
-    let reach = activation.and_then(|formula| {
-        let at = settle(&formula, c_w, c_b, 1.0).ok()?;
-        let depth = correlations(&formula, c_w, c_b, &at).ok()?.correlation_depth().ok()?;
-        Some(REACH * depth).filter(|depth| depth.is_finite())
-    });
-    Ok(Predicted { y, bracket, reach, layers: plan.weighted })
-}
-
-/// The rates between which learning should end, of one drawn network.
-///
-/// Gradient descent: from where it is no longer stable at the start, 2/λ (2 + 2β for a velocity of share β), to where the very first step raises
-/// the loss of a fresh batch. Under cross-entropy the step flattens the loss so soon that 4/λ, the end of the catapult under squared loss, is far too low.
-/// Squared loss: 2/λ to 4/λ, or 12/λ where the activation has a kink at zero. Adam: about the critical step along the sign of the gradient.
-/// Sources: arXiv:2103.00065, 2003.02218, 2601.16979.
-fn bracket_of(cell: &BorderSpec, plan: &Plan, parameters: &[f64], shared: &Shared) -> Option<(f64, f64)> {
-    let step =
-        |direction| critical_step(plan, parameters, shared.loss, direction, &shared.first, &shared.fresh);
-    let more = match optimizer(cell) {
-        Optimizer::Sgd(_) => 1.0,
-        Optimizer::Momentum(rule) => 1.0 + rule.beta,
-        _ => return step(Direction::Sign).map(|step| (SIGN.0 * step, SIGN.1 * step)),
-    };
-    let effort = Lanczos { products: 24, tolerance: 0.05, seed: 1 };
-    let found =
-        sharpness(plan, parameters, shared.loss, &shared.first, effort).filter(|found| found.value > 0.0);
-    let stable = found.map(|found| 2.0 * more / found.value);
-    match (shared.loss, stable) {
-        (_, None) => step(Direction::Gradient).map(|step| (step / 4.0, step)),
-        (Loss::Squared, Some(stable)) => {
-            let kinked = plan.all().into_iter().any(|site| match &site.layer {
-                Layer::Activate(act) => !act.activation.formula.kinks().is_empty(),
-                _ => false,
-            });
-            Some((stable, stable * if kinked { 6.0 } else { 2.0 }))
-        }
-        (Loss::CrossEntropy, Some(stable)) => {
-            let end = step(Direction::Gradient).unwrap_or(2.0 * stable);
-            let (low, high) = (stable.min(end), stable.max(end));
-            Some((low, high.max(2.0 * low)))
-        }
-    }
-}
-
-/// Networks that are drawn for a prediction: one draw of a critical step is off by a factor of 1.5.
-const DRAWS: u64 = 3;
-/// Where Adam's border is expected, in units of the critical first step along the sign of the gradient.
-const SIGN: (f64, f64) = (0.5, 2.0);
-/// Correlation depths that a network may be deep. Source: arXiv:1611.01232.
-const REACH: f64 = 6.0;
-
-fn optimizer(spec: &BorderSpec) -> Optimizer {
+/// The rule of descent.
+pub(super) fn optimizer(spec: &BorderSpec) -> Optimizer {
     Optimizer::named(&spec.optimizer).expect("resolve checked the name")
 }
 
 /// Seed of a run's weights and batches: runs take seeds in turn.
-fn seed(spec: &BorderSpec, number: usize) -> u64 {
+pub(super) fn seed(spec: &BorderSpec, number: usize) -> u64 {
     let own = (number as u64).saturating_sub(1) % spec.seeds;
     spec.seed.wrapping_mul(1_000_003).wrapping_add(own)
 }
@@ -193,6 +100,25 @@ pub fn whole(spec: &BorderSpec, shared: &Shared, number: usize, x: f64, y: f64) 
     judged(&spec, shared, number, (x, y), false, &mut |_, _| {})
 }
 
+/// The loss of every step of a run of the full length, whatever becomes of it, and how a run like it is judged; ends at the first one that is not finite.
+///
+/// # Errors
+/// As [`outcome`].
+pub fn losses(
+    spec: &BorderSpec,
+    shared: &Shared,
+    number: usize,
+    x: f64,
+    y: f64,
+) -> Result<(Rule, Vec<Option<f64>>), LabError> {
+    let mut all = Vec::new();
+    let rule = trained(spec, shared, number, (x, y), spec.length, &mut |_, loss| {
+        all.push(loss);
+        loss.is_some()
+    })?;
+    Ok((rule, all))
+}
+
 fn judged(
     spec: &BorderSpec,
     shared: &Shared,
@@ -201,6 +127,28 @@ fn judged(
     is_early: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Done, LabError> {
+    let (mut watch, mut verdict, mut step) = (None, None, 0);
+    trained(spec, shared, number, (x, y), spec.looked(), &mut |rule, loss| {
+        step += 1;
+        let watch = watch.get_or_insert_with(|| Watch::new(Rule { is_early, ..rule }));
+        verdict = watch.step(loss);
+        if step % 64 == 0 {
+            progress(step, spec.looked());
+        }
+        verdict.is_none()
+    })?;
+    Ok(Done { x, y, verdict: verdict.expect("a run is judged at its last step at the latest") })
+}
+
+/// Trains a network at one place for some steps, or until `look`, told of every loss, has seen enough.
+fn trained(
+    spec: &BorderSpec,
+    shared: &Shared,
+    number: usize,
+    (x, y): (f64, f64),
+    steps: u64,
+    look: &mut dyn FnMut(Rule, Option<f64>) -> bool,
+) -> Result<Rule, LabError> {
     let cell = spec.cell(x, y)?;
     let plan = Plan::new(cell.network.network())?;
     let initial = cell.init.initial(&plan)?;
@@ -213,7 +161,7 @@ fn judged(
         train: &shared.data,
         test: None,
         spec: TrainSpec {
-            steps: cell.looked(),
+            steps,
             batch: cell.batch,
             rate: cell.rate.unwrap_or(1e-3),
             warm_up: cell.warm_up,
@@ -221,27 +169,16 @@ fn judged(
             ..TrainSpec::default()
         },
     };
-    let margin = shared.references.margin(shared.loss);
-    let learned = shared.references.constant - margin;
-    let (mut watch, mut verdict) = (None, None);
+    let learned = shared.references.constant - shared.references.margin(shared.loss);
+    let start = shared.references.uniform;
+    let mut rule = Rule { length: cell.length, seen: cell.looked(), start, learned, is_early: true };
     train_until::<f32>(&training, 0, &mut |seen| {
         if seen.step == 0 {
             let start = score(&plan, seen.parameters, shared.loss, &shared.first).loss;
-            let rule = Rule {
-                length: cell.length,
-                seen: cell.looked(),
-                start: start.unwrap_or(shared.references.uniform),
-                learned,
-                is_early,
-            };
-            watch = Some(Watch::new(rule));
+            rule.start = start.unwrap_or(rule.start);
             return ControlFlow::Continue(());
         }
-        verdict = watch.as_mut().and_then(|watch: &mut Watch| watch.step(seen.loss));
-        if seen.step % 64 == 0 {
-            progress(seen.step, cell.looked());
-        }
-        if verdict.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if look(rule, seen.loss) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(Done { x, y, verdict: verdict.expect("a run is judged at its last step at the latest") })
+    Ok(rule)
 }

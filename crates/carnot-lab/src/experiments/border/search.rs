@@ -6,7 +6,8 @@ use carnot_math::levelset::process::{Belief, Guess, Process, Seen};
 use carnot_math::random::Stream;
 
 use super::edges::{Edges, Placed};
-use super::run::{Done, Predicted};
+use super::foretell::Predicted;
+use super::run::Done;
 use super::{BorderSpec, Setting};
 use crate::error::LabError;
 use crate::experiments::Point;

@@ -8,7 +8,7 @@ use carnot_report::section::{Cell, Heading, Map, Row, Section, Table};
 use carnot_sim::train::fate::Fate;
 use serde_json::{Value, json};
 
-use super::run::Predicted;
+use super::foretell::Predicted;
 use super::search::{GRID_COLUMNS, Ray, Search, Stop, rows};
 use super::{Border, Setting};
 use crate::experiments::Experiment;
