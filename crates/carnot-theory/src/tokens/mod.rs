@@ -6,6 +6,10 @@
 //!
 //! Mean field: widths, heads and the number of tokens large; logits Gaussian and independent; every pair of different tokens alike.
 
+pub mod advice;
+pub mod gradients;
+pub mod pieces;
+pub mod response;
 mod softmax;
 mod squeeze;
 mod state;

@@ -19,6 +19,33 @@ pub fn participation(variance: f64, tokens: &[usize]) -> Vec<f64> {
     if variance.is_nan() || variance <= EVEN {
         return tokens.iter().map(|&t| 1.0 / t as f64).collect();
     }
+    integrate(variance, tokens, |t, [square, .., left]| t * square * left.powf(t - 1.0))
+        .iter()
+        .zip(tokens)
+        .map(|(sum, &t)| sum.clamp(1.0 / t as f64, 1.0))
+        .collect()
+}
+
+/// $J = E\sum_s p_s^2\,(1 - 2p_s + \sum_u p_u^2)$: mean square of the change of a sum $\sum_s p_s v_s$ of independent unit vectors when
+/// the logits change by independent numbers of variance one; $(1 - 1/t)/t$ where all weights are equal, 0 where one takes all.
+///
+/// * `variance`: v ≥ 0 of the logits; beyond 100 it counts as 100
+pub fn agility(variance: f64, tokens: &[usize]) -> Vec<f64> {
+    let even = |t: usize| (1.0 - 1.0 / t as f64) / t as f64;
+    if variance.is_nan() || variance <= EVEN {
+        return tokens.iter().map(|&t| even(t)).collect();
+    }
+    // Powers of the sum come from 1/S^k = ∫ λ^{k−1} e^{−λS} dλ/(k−1)!.
+    let at = |t: f64, [square, cube, fourth, left]: [f64; 4]| {
+        let rest = left.powf(t - 1.0);
+        let pairs = if t > 1.0 { (t - 1.0) * square * square * left.powf(t - 2.0) } else { 0.0 };
+        t * (square * rest - cube * rest + (fourth * rest + pairs) / 6.0)
+    };
+    integrate(variance, tokens, at).iter().map(|sum| sum.clamp(0.0, 1.0)).collect()
+}
+
+/// Integral over ln λ of a function of t and of $E[y^k e^{-y}]$, $y = \lambda e^x$, for k = 2, 3, 4, 0.
+fn integrate(variance: f64, tokens: &[usize], at: impl Fn(f64, [f64; 4]) -> f64) -> Vec<f64> {
     let deviation = variance.min(100.0).sqrt();
     let most = tokens.iter().copied().max().unwrap_or(1) as f64;
     let inner = (deviation / 2.5).min(STEP);
@@ -39,18 +66,20 @@ pub fn participation(variance: f64, tokens: &[usize]) -> Vec<f64> {
     let mut sums = vec![0.0; tokens.len()];
     for k in 0..=((high - low) / STEP).ceil() as i64 {
         let s = low + k as f64 * STEP;
-        let (mut square, mut left) = (0.0, 0.0);
+        let mut moments = [0.0; 4];
         for &(x, weight) in &density {
-            let y = s + x;
-            let rest = (-y.exp()).exp() * weight;
-            left += rest;
-            square += (2.0 * y).exp() * rest;
+            let y = (s + x).exp();
+            let rest = (-y).exp() * weight;
+            for (moment, power) in moments.iter_mut().zip([y * y, y * y * y, y * y * y * y, 1.0]) {
+                // Far out a power is infinite before e^{−y} is 0.
+                *moment += if rest > 0.0 { power * rest } else { 0.0 };
+            }
         }
         for (sum, &t) in sums.iter_mut().zip(tokens) {
-            *sum += STEP * t as f64 * square * left.powi(t as i32 - 1);
+            *sum += STEP * at(t as f64, moments);
         }
     }
-    sums.iter().zip(tokens).map(|(sum, &t)| sum.clamp(1.0 / t as f64, 1.0)).collect()
+    sums
 }
 
 #[cfg(test)]
@@ -73,6 +102,26 @@ mod tests {
             let far = z_score(sampled, Estimate::exact(found));
             assert!(far.abs() < 4.0, "{variance}, {tokens}: {found}, sampled {sampled:?}");
         }
+    }
+
+    #[test]
+    fn what_logits_move_is_that_of_sampled_ones() {
+        for (variance, tokens) in [(0.3, 24), (1.0, 2), (1.0, 128), (9.0, 24), (40.0, 7)] {
+            let mut stream = Stream::new(4, "agility", &[tokens as u64]);
+            let mut one = || {
+                let weights: Vec<f64> =
+                    (0..tokens).map(|_| (f64::sqrt(variance) * stream.normal::<f64>()).exp()).collect();
+                let all: f64 = weights.iter().sum();
+                let square = weights.iter().map(|w| (w / all).powi(2)).sum::<f64>();
+                weights.iter().map(|w| (w / all).powi(2) * (1.0 - 2.0 * w / all + square)).sum::<f64>()
+            };
+            let sampled = Moments::of(&(0..20_000).map(|_| one()).collect::<Vec<_>>()).estimate();
+            let found = agility(variance, &[tokens])[0];
+            let far = z_score(sampled, Estimate::exact(found));
+            assert!(far.abs() < 4.0, "{variance}, {tokens}: {found}, sampled {sampled:?}");
+        }
+        assert_eq!(agility(0.0, &[4]), [0.1875]);
+        assert!(agility(2.0, &[1])[0] < 1e-9);
     }
 
     #[test]

@@ -92,7 +92,26 @@ impl Squeeze {
         }
         sum.exp()
     }
+
+    /// Derivative of [`Squeeze::apart`] by δ: with $C_2$ and the variance $C_1$ of what enters, $C_1C_2\langle\sigma'\sigma'\rangle$ of two
+    /// vectors at that distance, by which small changes of both that go together are carried on; at 0 that of a vector alone.
+    ///
+    /// * `delta`: 1 − cosine of what enters, 0 to 1
+    pub(super) fn slope(&self, delta: f64) -> f64 {
+        if self.table.is_empty() {
+            return 0.0;
+        }
+        let at = delta.clamp(LEAST, 1.0);
+        if at <= 2.0 * LEAST {
+            return self.table[0].exp() / LEAST;
+        }
+        let (low, high) = (at * (1.0 - NEAR), (at * (1.0 + NEAR)).min(1.0));
+        (self.apart(high) - self.apart(low)) / (high - low)
+    }
 }
+
+/// Relative distance over which slopes are taken: the table's cubic is good to 1e-4 of itself.
+const NEAR: f64 = 0.01;
 
 /// Where a distance lies in the table.
 fn axis(delta: f64) -> f64 {
@@ -124,6 +143,13 @@ mod tests {
         // Near one another the slope is that of the average squared slope.
         assert!((squeeze.apart(1e-14) / (0.32 * 1e-14) - 1.0).abs() < 1e-4);
         assert_eq!(squeeze.apart(0.0), 0.0);
+        // ⟨σ'σ'⟩ is (π − arccos ρ)/2π, times C₁C₂ = 0.64.
+        for delta in [1.0, 0.7, 0.3, 0.01, 1e-4, 0.0] {
+            let expect =
+                0.64 * (std::f64::consts::PI - f64::acos(1.0 - delta)) / (2.0 * std::f64::consts::PI);
+            let found = squeeze.slope(delta);
+            assert!((found / expect - 1.0).abs() < 0.01, "{delta}: {found} and {expect}");
+        }
     }
 
     /// Few nodes give what many give: 1e-4 is what the table gives.

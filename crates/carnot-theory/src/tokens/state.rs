@@ -81,9 +81,19 @@ impl State {
     }
 }
 
+/// s₂, and s₁, of a softmax over logits of that variance.
+pub(super) fn attention_means(variance: f64, tokens: usize, is_causal: bool) -> (f64, f64) {
+    let seen = if is_causal { positions(tokens) } else { vec![(tokens, 1.0)] };
+    let places: Vec<usize> = seen.iter().map(|(t, _)| *t).collect();
+    let weights: f64 = seen.iter().map(|(_, weight)| weight).sum();
+    let same = participation(variance, &places);
+    let twice = same.iter().zip(&seen).map(|(s, (_, weight))| s * weight).sum::<f64>() / weights;
+    (twice, coincidence(tokens, is_causal))
+}
+
 /// Positions at which the weights of a causal softmax are averaged, and how many each stands for: all of a few hundred, beyond that groups
 /// that grow with the position, of which the middle is taken. The last is always there.
-fn positions(tokens: usize) -> Vec<(usize, f64)> {
+pub(super) fn positions(tokens: usize) -> Vec<(usize, f64)> {
     let mut all = Vec::new();
     let mut from = 1;
     while from < tokens {

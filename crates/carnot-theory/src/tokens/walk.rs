@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use carnot_net::activation::Activation;
+use carnot_math::formula::Formula;
 use carnot_net::error::Unknown;
 use carnot_net::hyper::LayerInit;
-use carnot_net::layers::Layer;
-use carnot_net::layers::attention::{Attention, Scaling, Weighting};
-use carnot_net::layers::positional::Positional;
-use carnot_net::plan::{Plan, Site};
+use carnot_net::plan::Plan;
 
+use super::pieces::{Attend, Matrix, Piece, of_plan};
 use super::squeeze::Squeeze;
 use super::state::State;
 use super::{Mlp, Stream};
@@ -28,8 +26,27 @@ pub struct Behind {
 /// What activations do to distances, kept from one walk to the next: it takes longer than a walk.
 #[derive(Default)]
 pub struct Memory {
-    /// By formula and variance.
-    squeezes: HashMap<(String, u64), Squeeze>,
+    /// By formula, variance and whether there is a gate.
+    squeezes: HashMap<(String, u64, bool), Squeeze>,
+}
+
+impl Memory {
+    /// Of Gaussian numbers of variance `size`.
+    pub(super) fn squeeze(
+        &mut self,
+        formula: &Formula,
+        size: f64,
+        is_gated: bool,
+        layer: &str,
+    ) -> Result<&Squeeze, Unknown> {
+        let key = (formula.closed_text(), size.to_bits(), is_gated);
+        if !self.squeezes.contains_key(&key) {
+            let mlp = Mlp { activation: formula.clone(), c_in: size, c_out: 1.0, is_gated };
+            let lost = |_| Unknown::Average { activation: layer.to_string(), variance: size };
+            self.squeezes.insert(key.clone(), Squeeze::new(&mlp).map_err(lost)?);
+        }
+        Ok(&self.squeezes[&key])
+    }
 }
 
 /// Follows two tokens of a text, and one token of two texts, from the embedding to the output, at initialisation.
@@ -53,103 +70,83 @@ pub fn walk(
     matches: f64,
     memory: &mut Memory,
 ) -> Result<Vec<Behind>, Unknown> {
-    let mut walker = Walker { init, matches, memory, attentions: 0 };
+    let pieces = of_plan(plan, init, matches)?;
     let mut state = None;
     let mut all = Vec::new();
-    for (place, site) in plan.sites.iter().enumerate() {
-        let next = walker.site(site, state)?;
-        all.push(Behind { site: place, attentions: walker.attentions, stream: next.stream() });
+    let mut attentions = 0;
+    for (site, piece) in pieces.iter().enumerate() {
+        let next = behind(piece, state, memory).map_err(|unknown| named(unknown, &plan.sites[site].name))?;
+        attentions += count(piece);
+        all.push(Behind { site, attentions, stream: next.stream() });
         state = Some(next);
     }
     Ok(all)
 }
 
-struct Walker<'a> {
-    init: &'a [LayerInit],
-    matches: f64,
-    memory: &'a mut Memory,
-    attentions: usize,
+/// The layer's name where the pieces knew none.
+fn named(unknown: Unknown, name: &str) -> Unknown {
+    match unknown {
+        Unknown::NoFormula { what, layer } if layer.is_empty() => {
+            Unknown::NoFormula { what, layer: name.to_string() }
+        }
+        other => other,
+    }
 }
 
-impl Walker<'_> {
-    fn of(&self, site: &Site) -> LayerInit {
-        self.init[site.weighted.expect("a layer with weights")]
+fn count(piece: &Piece) -> usize {
+    match piece {
+        Piece::Attend(_) => 1,
+        Piece::Skip { inside, .. } => inside.iter().map(count).sum(),
+        _ => 0,
     }
+}
 
-    fn site(&mut self, site: &Site, state: Option<State>) -> Result<State, Unknown> {
-        let no = |what: &str| Unknown::NoFormula { what: what.into(), layer: site.name.clone() };
-        if let Layer::Embedding(_) = site.layer {
-            let size = self.of(site).c_w;
-            return Ok(State { size, apart: size * (1.0 - self.matches), last: size, own: size });
+/// The state behind one piece.
+pub(super) fn behind(piece: &Piece, state: Option<State>, memory: &mut Memory) -> Result<State, Unknown> {
+    if let Piece::Embedding { matrix, matches } = piece {
+        let size = matrix.c;
+        return Ok(State { size, apart: size * (1.0 - matches), last: size, own: size });
+    }
+    let no = || Unknown::NoFormula {
+        what: "cosine of tokens in front of an embedding".into(),
+        layer: String::new(),
+    };
+    let state = state.ok_or_else(no)?;
+    Ok(match piece {
+        Piece::Embedding { .. } | Piece::Same => state,
+        // Vectors of different positions differ; a text with another token has the same positions.
+        Piece::Positions { matrix, alike } => {
+            State { apart: state.apart + matrix.c * (1.0 - alike), ..state.shifted(matrix.c) }
         }
-        let state = state.ok_or_else(|| no("cosine of tokens in front of an embedding"))?;
-        match &site.layer {
-            Layer::Positional(positional) => Ok(self.placed(site, positional, state)),
-            Layer::Dense(_) => {
-                let init = self.of(site);
-                Ok(state.times(init.c_w).shifted(init.c_b))
+        Piece::Linear(matrix) => dense(state, matrix),
+        Piece::Bend(formula, layer) => state.bent(memory.squeeze(formula, state.size, false, layer)?),
+        Piece::Gate(formula, matrix) => {
+            state.bent(memory.squeeze(formula, matrix.c * state.size, true, "a gate")?)
+        }
+        Piece::Norm if state.size > 0.0 => state.normalised(),
+        Piece::Norm => {
+            let what = "cosine of tokens".into();
+            return Err(Unknown::NoFormula { what, layer: String::new() });
+        }
+        Piece::Skip { skip, branch, inside } => {
+            let mut inner = state;
+            for piece in inside {
+                inner = behind(piece, Some(inner), memory)?;
             }
-            Layer::Activate(activate) => self.bent(&activate.activation, site, state),
-            Layer::Norm(norm) if norm.axes.is_empty() && state.size > 0.0 => Ok(state.normalised()),
-            Layer::Dropout(_) => Ok(state),
-            Layer::Residual(residual) => {
-                let mut branch = state;
-                for inner in &site.inside {
-                    branch = self.site(inner, Some(branch))?;
-                }
-                Ok(state.times(residual.skip.powi(2)).plus(branch.times(residual.branch.powi(2))))
-            }
-            Layer::Attention(attention) => self.attended(site, attention, state),
-            _ => Err(no("cosine of tokens")),
+            state.times(skip.powi(2)).plus(inner.times(branch.powi(2)))
         }
-    }
+        Piece::Attend(attend) => attended(attend, state),
+    })
+}
 
-    /// Vectors of different positions differ; a text with another token has the same positions.
-    fn placed(&self, site: &Site, positional: &Positional, state: State) -> State {
-        let c = self.of(site).c_w;
-        let t = site.input.positions();
-        // Mean over pairs of e^{−|p − q|²/s}.
-        let alike = match positional.decay {
-            None => 0.0,
-            Some(decay) => {
-                let sum: f64 =
-                    (1..t).map(|gap| 2.0 * (t - gap) as f64 * (-(gap as f64).powi(2) / decay).exp()).sum();
-                sum / ((t * t.saturating_sub(1)).max(1)) as f64
-            }
-        };
-        State { apart: state.apart + c * (1.0 - alike), ..state.shifted(c) }
-    }
+fn dense(state: State, matrix: &Matrix) -> State {
+    state.times(matrix.c).shifted(matrix.c_b)
+}
 
-    fn bent(&mut self, activation: &Activation, site: &Site, state: State) -> Result<State, Unknown> {
-        let key = (activation.name.clone(), state.size.to_bits());
-        if !self.memory.squeezes.contains_key(&key) {
-            let mlp =
-                Mlp { activation: activation.formula.clone(), c_in: state.size, c_out: 1.0, is_gated: false };
-            let lost = |_| Unknown::Average { activation: site.name.clone(), variance: state.size };
-            self.memory.squeezes.insert(key.clone(), Squeeze::new(&mlp).map_err(lost)?);
-        }
-        Ok(state.bent(&self.memory.squeezes[&key]))
+fn attended(attend: &Attend, state: State) -> State {
+    if state.size <= 0.0 {
+        return state;
     }
-
-    fn attended(&mut self, site: &Site, attention: &Attention, state: State) -> Result<State, Unknown> {
-        let no = |what: &str| Unknown::NoFormula { what: what.into(), layer: site.name.clone() };
-        let plain = attention.weighting == Weighting::Softmax && attention.scaling == Scaling::Sqrt;
-        let [query, key, value, out] = &site.inside[..] else {
-            return Err(no("cosine of tokens behind attention of its own positions"));
-        };
-        if !plain || attention.positions.is_some() {
-            return Err(no("cosine of tokens behind such attention"));
-        }
-        self.attentions += 1;
-        if state.size <= 0.0 {
-            return Ok(state);
-        }
-        let logits = match attention.qk_norm {
-            true => 1.0,
-            false => self.of(query).c_w * self.of(key).c_w * state.size.powi(2),
-        };
-        let gain = self.of(value).c_w * self.of(out).c_w;
-        let mixed = state.attended(logits, site.input.positions(), attention.causal);
-        Ok(mixed.times(gain).shifted(self.of(out).c_b))
-    }
+    let mixed = state.attended(attend.logits(state.size), attend.tokens, attend.is_causal);
+    dense(mixed.times(attend.value.c), &attend.out)
 }

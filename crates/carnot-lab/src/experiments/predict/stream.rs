@@ -6,6 +6,7 @@ use carnot_report::report::{Line, Word};
 use carnot_report::section::{Cell, Heading, Row, Table};
 use carnot_theory::tokens::{Norms, Start, Stream};
 
+use super::groups::moved;
 use crate::checks::tokens::word;
 
 /// What the verdict rests on.
@@ -56,8 +57,17 @@ pub fn why(word: Word, depth: usize, start: Start, last: &Stream) -> String {
     format!("Behind {depth} blocks two tokens have a cosine of {cosine} and {left} of each is left: {then}")
 }
 
-/// A design: its name, where norms stand, and the stream behind each block.
-pub type Variant<'a> = (&'a str, Norms, &'a Vec<Stream>);
+/// A design.
+pub struct Variant<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Where norms stand.
+    pub norms: Norms,
+    /// The stream behind each block.
+    pub streams: &'a [Stream],
+    /// Mean-square change of the last stream for a relative change of every matrix, over its square; `None` where it is not known.
+    pub amplification: Option<f64>,
+}
 
 pub fn chart(variants: &[Variant], start: Start) -> Chart {
     let mut chart = Chart::new(
@@ -66,7 +76,7 @@ pub fn chart(variants: &[Variant], start: Start) -> Chart {
         Axis::linear("block"),
         Axis::log("left of a token"),
     );
-    for (name, _, streams) in variants {
+    for Variant { name, streams, .. } in variants {
         let x: Vec<f64> = (0..streams.len()).map(|block| block as f64).collect();
         let y: Vec<f64> = streams.iter().map(|stream| stream.information / start.information).collect();
         chart = chart.with(Series::line(name, &x, &y));
@@ -75,22 +85,26 @@ pub fn chart(variants: &[Variant], start: Start) -> Chart {
 }
 
 pub fn designs(variants: &[Variant], start: Start) -> Table {
-    let row = |(name, norms, streams): &Variant| {
-        let last = streams[streams.len() - 1];
+    let row = |variant: &Variant| {
+        let last = variant.streams[variant.streams.len() - 1];
         Row::new(vec![
-            Cell::text(*name),
+            Cell::text(variant.name),
             Cell::significant(last.similarity, 3),
             Cell::significant(last.information / start.information, 2),
-            Cell::text(says(word(*norms, start, &last))),
+            Cell::text(variant.amplification.map_or(String::new(), moved)),
+            Cell::text(says(word(variant.norms, start, &last))),
         ])
     };
     Table {
         title: "Designs".into(),
-        caption: "The same sizes with other norms; DeepNorm (arXiv:2203.00555) with its own start.".into(),
+        caption: "The same sizes with other norms; DeepNorm (arXiv:2203.00555) with its own start. How far the last stream moves when every \
+                  matrix of the blocks changes by 1 %."
+            .into(),
         columns: vec![
             Heading::words("blocks"),
             Heading::number("cosine of tokens"),
             Heading::number("left of a token"),
+            Heading::number("moves"),
             Heading::words("says"),
         ],
         rows: variants.iter().map(row).collect(),

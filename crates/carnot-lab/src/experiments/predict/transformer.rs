@@ -9,11 +9,15 @@ use carnot_net::activation::Activation;
 use carnot_report::number::significant;
 use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
 use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
+use carnot_theory::tokens::pieces::{Piece, Sizes, of_blocks};
+use carnot_theory::tokens::walk::Memory;
 use carnot_theory::tokens::{Blocks, Mlp, Norms, Start, Stream, deep_norm, through};
+use carnot_theory::transfer::Skips;
 use serde_json::json;
 
 use super::PredictSpec;
-use super::stream::{self, chart, designs, says, why};
+use super::groups::{Groups, Known, amplified};
+use super::stream::{self, Variant, chart, designs, says, why};
 use crate::checks::tokens::{self, word};
 use crate::error::LabError;
 use crate::experiments::check::weights;
@@ -104,6 +108,24 @@ impl Model<'_> {
         Start { similarity: (shared as f64 + self.matches) / all, information: 1.0 / all, size }
     }
 
+    /// Its matrices, and those of the same sizes with other blocks: C of values is that of queries but for DeepNorm.
+    fn pieces(&self, blocks: &Blocks, start: Start) -> Vec<Piece> {
+        let is = self.is;
+        let c = is.width as f64 * self.is.initial_std.unwrap_or(0.02).powi(2);
+        let is_deep_norm = blocks.skip != 1.0;
+        let sizes = Sizes {
+            width: is.width,
+            heads_width: is.heads * is.head_width,
+            heads: is.heads,
+            ffn: is.ffn,
+            vocabulary: if let Enters::Tokens(vocabulary) = is.enters { vocabulary } else { 1 },
+            c_head: c,
+            c_query: if is_deep_norm { 1.0 } else { c },
+            c_value: if is_deep_norm { blocks.attention.sqrt() } else { c },
+        };
+        of_blocks(blocks, start, is.depth, sizes)
+    }
+
     /// The same blocks as DeepNorm has them.
     fn deep_norm(&self) -> Blocks {
         let (skip, beta) = deep_norm(self.is.depth);
@@ -139,10 +161,15 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
     let deep = through(&model.deep_norm(), deep_start, depth).map_err(LabError::Theory)?;
     let mut pre = model.blocks(is.width, depth);
     pre.norms = Norms::Pre;
-    let pre = (is.place == Place::Post)
+    let in_front = (is.place == Place::Post)
         .then(|| through(&pre, deep_start, depth))
         .transpose()
         .map_err(LabError::Theory)?;
+    let mut memory = Memory::default();
+    let known = Known { norms: model.norms(), depth, tokens, skips: Skips::Plain, matches: model.matches };
+    let pieces = model.pieces(&model.blocks(is.width, depth), start);
+    let groups = Groups::of(&pieces, &known, &mut memory).ok();
+    let mut moves = |blocks: &Blocks| amplified(&model.pieces(blocks, deep_start), &mut memory).ok();
 
     let mut report = Report::new("predict", &is.words());
     let norms = model.norms();
@@ -150,12 +177,22 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
     report.verdict = Some(Verdict { word: found, why: why(found, depth, start, &last) });
     report.summary = summary(&model, start, &last);
     report.findings = tokens::judge(norms, start, &last, depth).into_iter().collect();
-    let mut variants = vec![("as it is", norms, &asked)];
-    variants.extend(pre.as_ref().map(|pre| ("norms in front", Norms::Pre, pre)));
-    variants.push(("DeepNorm", Norms::Post, &deep));
+    report.summary.extend(groups.iter().flat_map(Groups::lines));
+    let amplification = groups.as_ref().map(|groups| groups.amplification);
+    let mut variants = vec![Variant { name: "as it is", norms, streams: &asked, amplification }];
+    if let Some(streams) = &in_front {
+        let amplification = moves(&pre);
+        variants.push(Variant { name: "norms in front", norms: Norms::Pre, streams, amplification });
+    }
+    let amplification = moves(&model.deep_norm());
+    variants.push(Variant { name: "DeepNorm", norms: Norms::Post, streams: &deep, amplification });
     report.sections.push(Section::Chart(chart(&variants, start)));
     report.sections.push(Section::Table(designs(&variants, start)));
     report.sections.push(Section::Table(widths(&model, start)?));
+    if let Some(groups) = groups {
+        report.sections.extend(groups.tables()?.map(Section::Table));
+        report.extra.insert("groups".into(), groups.extra());
+    }
     report.sections.push(Section::Text(Text {
         title: "Limits".into(),
         text: stream::LIMITS.into(),

@@ -7,12 +7,15 @@ use carnot_net::shorthand::{Style, parse};
 use carnot_net::transformer;
 use carnot_report::report::{Line, Provenance, Report, Verdict, Word};
 use carnot_report::section::{Cell, Heading, Row, Section, Table, Text};
+use carnot_theory::tokens::pieces::{Piece, of_plan};
 use carnot_theory::tokens::walk::{Behind, Memory, walk};
 use carnot_theory::tokens::{Norms, Start, Stream};
+use carnot_theory::transfer::skips;
 use serde_json::json;
 
 use super::PredictSpec;
-use super::stream::{self, chart, designs, says, why};
+use super::groups::{Groups, Known, amplified};
+use super::stream::{self, Variant, chart, designs, says, why};
 use crate::checks::tokens::{judge, word};
 use crate::error::LabError;
 use crate::settings::InitSettings;
@@ -34,6 +37,7 @@ struct Walked {
     /// At the start and behind each block.
     streams: Vec<Stream>,
     behind: Vec<Behind>,
+    pieces: Vec<Piece>,
 }
 
 impl Walked {
@@ -60,7 +64,11 @@ impl Walked {
         let streams: Vec<Stream> = (0..=blocks).filter_map(end).map(|state| state.stream).collect();
         let first = *streams.first().ok_or_else(|| no_block(plan))?;
         let start = Start { similarity: first.similarity, information: first.information, size: first.size };
-        Ok(Ok(Walked { norms: norms(plan), start, streams, behind }))
+        let pieces = match of_plan(plan, &initial.layers, matches) {
+            Ok(pieces) => pieces,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        Ok(Ok(Walked { norms: norms(plan), start, streams, behind, pieces }))
     }
 
     fn last(&self) -> &Stream {
@@ -104,17 +112,31 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
     let mut report = Report::new("predict", &described);
     report.verdict = Some(Verdict { word: found, why: why(found, depth, asked.start, asked.last()) });
     report.summary = summary(plan, &asked);
+    let known =
+        Known { norms: asked.norms, depth, tokens: plan.input.positions(), skips: skips(plan), matches };
+    let groups = Groups::of(&asked.pieces, &known, &mut memory).ok();
+    report.summary.extend(groups.iter().flat_map(Groups::lines));
     report.findings = judge(asked.norms, asked.start, asked.last(), depth).into_iter().collect();
 
     let others = others(spec, matches, depth, &mut memory)?;
-    let mut variants = vec![("as it is", asked.norms, &asked.streams)];
+    let mut variants = vec![Variant {
+        name: "as it is",
+        norms: asked.norms,
+        streams: &asked.streams,
+        amplification: groups.as_ref().map(|groups| groups.amplification),
+    }];
     for (name, walked) in others.iter().filter(|(.., walked)| walked.streams != asked.streams) {
-        variants.push((name, walked.norms, &walked.streams));
+        let amplification = amplified(&walked.pieces, &mut memory).ok();
+        variants.push(Variant { name, norms: walked.norms, streams: &walked.streams, amplification });
     }
     report.sections.push(Section::Chart(chart(&variants, asked.start)));
     report.sections.push(Section::Table(designs(&variants, asked.start)));
     if let Some(table) = depths(spec, matches, &mut memory)? {
         report.sections.push(Section::Table(table));
+    }
+    if let Some(groups) = groups {
+        report.sections.extend(groups.tables()?.map(Section::Table));
+        report.extra.insert("groups".into(), groups.extra());
     }
     report.sections.push(Section::Text(Text {
         title: "Limits".into(),
