@@ -236,6 +236,35 @@ fn gradients_are_as_large_as_the_mean_field_says() {
     }
 }
 
+/// With norms behind, the last gradient of the MLP hardly grows from 2 to 24 blocks: in the geometric mean over sixteen networks, four standard
+/// errors and a tenth.
+#[test]
+fn the_last_gradient_of_norms_behind_hardly_grows() {
+    let of = |depth: usize| {
+        let (plan, init) = transformer(&format!("post:{depth}x64,heads=4"));
+        let chance = 1.0 / VOCABULARY as f64;
+        let pieces = of_plan(&plan, &init, chance).unwrap();
+        let theory = gradients(&pieces, chance, &mut Memory::default()).unwrap();
+        let sites = plan.weighted_sites();
+        let last = sites[sites.len() - 2];
+        let logs: Vec<f64> =
+            (0..16).map(|member| square(last, &learned(&plan, &init, member).1).ln() / 2.0).collect();
+        (Moments::of(&logs), theory.of(Group::MlpOut, depth).unwrap().square.ln() / 2.0)
+    };
+    let ((few, expect_few), (many, expect_many)) = (of(2), of(24));
+    let (grown, expect) = (many.mean() - few.mean(), expect_many - expect_few);
+    let error = few.error().hypot(many.error());
+    let said = format!(
+        "exponent {:.3} ± {:.3}, theory {:.3}",
+        grown / 12f64.ln(),
+        error / 12f64.ln(),
+        expect / 12f64.ln()
+    );
+    println!("{said}");
+    assert!((grown - expect).abs() < 4.0 * error + 0.1, "{said}, seed {SEED}");
+    assert!(error < 0.15, "{said}: would see nothing");
+}
+
 /// The change of the logits of every attention layer in Adam's first step of its queries and keys, its input as it was: root mean square
 /// over pairs that see each other, over the rate.
 fn grown(plan: &Plan, init: &[LayerInit], member: u64) -> Vec<f64> {

@@ -153,3 +153,51 @@ fn a_shorthand_says_the_design_that_loses_its_tokens() {
     }
     assert_eq!(ask("post:16x64,heds=4"), ("nothing".into(), Some(2)));
 }
+
+/// What each group has and should have, from a shorthand and from a config; norms behind move the output most, DeepNorm least.
+#[test]
+fn groups_are_told_from_a_shorthand_and_from_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |network: &str| -> Value {
+        let output = predict(folder.path(), &[network, "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let moves = |found: &Value| found["groups"]["amplification"].as_f64().unwrap();
+    let [post, pre, deep] = ["post:12x64", "pre:12x64", "deepnorm:12x64"].map(ask);
+    assert!(moves(&post) > 2.0 * moves(&pre) && moves(&pre) > 20.0 * moves(&deep));
+    let bert = report(&config(768, 12), &[]).0;
+    let gpt2 = json!({ "model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024 });
+    let gpt2 = report(&gpt2, &[]).0;
+    let table = |found: &Value, title: &str| {
+        found["sections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|section| section["title"] == title)
+            .cloned()
+            .unwrap()
+    };
+    for (found, rows) in [(&post, 8), (&deep, 8), (&bert, 7), (&gpt2, 7)] {
+        assert_eq!(table(found, "Groups at the start")["rows"].as_array().unwrap().len(), rows);
+        assert_eq!(table(found, "Rates by group")["rows"].as_array().unwrap().len(), rows + 1);
+        let matrices = found["groups"]["matrices"].as_array().unwrap();
+        let is_number = |matrix: &Value| {
+            ["deviation", "advised", "gradient", "first_step"]
+                .iter()
+                .all(|key| matrix[key].as_f64().is_some_and(|x| x > 0.0))
+        };
+        assert!(matrices.iter().all(is_number), "{matrices:?}");
+    }
+    // GPT-2's own start is the one that is advised, but for the constant 0.02 in place of 1/√n.
+    let of = |found: &Value, group: &str, key: &str| {
+        let matrices = found["groups"]["matrices"].as_array().unwrap();
+        matrices.iter().find(|matrix| matrix["group"] == group).unwrap()[key].as_f64().unwrap()
+    };
+    for group in ["word", "query", "mlp-in"] {
+        assert!((of(&gpt2, group, "deviation") - 0.02).abs() < 1e-9, "{group}");
+    }
+    let scaled = |key: &str| of(&gpt2, "output", key) / of(&gpt2, "query", key);
+    assert!((scaled("deviation") / scaled("advised") - 1.0).abs() < 1e-9);
+    // The same recipe, drawn deeper, moves more with norms behind: more than a share of what the weights are.
+    assert!(moves(&report(&config(768, 24), &[]).0) > 1.7 * moves(&bert));
+}

@@ -261,7 +261,7 @@ impl Backward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::response::tests::pieces;
+    use crate::tokens::response::tests::{golden, pieces};
 
     fn of(text: &str) -> Gradients {
         gradients(&pieces(text), 1.0 / 64.0, &mut Memory::default()).unwrap()
@@ -272,16 +272,19 @@ mod tests {
     }
 
     /// Exponents of depth, 2 to 24 blocks, of the gradient of the last W₂ in networks of width 64 (sheet of trainability, section 2.1, four
-    /// seeds): +0.19 with norms behind, −0.38 in front, −0.49 for DeepNorm; and first over last at 8 blocks, 2.5 in front and 1.0 for
-    /// DeepNorm (section 7).
+    /// seeds): −0.38 with norms in front, −0.49 for DeepNorm; and first over last at 8 blocks, 2.5 in front and 1.0 for DeepNorm (section
+    /// 7). Where tokens are alike the sheet's lie 0.05 and, with norms behind, 0.12 above those of one text, which agree with networks
+    /// (`carnot-lab/tests/response.rs`): the errors of a batch are alike then.
     #[test]
     fn the_last_gradient_falls_with_depth_but_for_norms_behind() {
-        for (design, measured) in [("post", 0.19), ("pre", -0.38), ("deepnorm", -0.49)] {
+        for (design, close) in [("post", 0.13), ("pre", 0.06), ("deepnorm", 0.02)] {
+            let measured = golden("gradient", design);
             let at = |depth: usize| norm(&of(&format!("{design}:{depth}x64")), Group::MlpOut, depth).ln();
             let found = (at(24) - at(2)) / 12f64.ln();
-            assert!((found - measured).abs() < 0.07, "{design}: {found}, measured {measured}");
+            assert!((found - measured).abs() < close, "{design}: {found}, measured {measured}");
         }
-        for (design, measured) in [("pre", 2.5), ("deepnorm", 1.0)] {
+        for design in ["pre", "deepnorm"] {
+            let measured = golden("first_over_last", design);
             let all = of(&format!("{design}:8x64"));
             let found = norm(&all, Group::MlpOut, 1) / norm(&all, Group::MlpOut, 8);
             assert!((found / measured - 1.0).abs() < 0.1, "{design}: {found}, measured {measured}");
@@ -311,7 +314,8 @@ mod tests {
         let few = |width: usize| growth(&format!("pre:2x{width},heads=1,tokens=2"));
         assert!((few(8192) / few(4096) - 2f64.powf(1.5)).abs() < 0.01);
         let same = |width: usize| growth(&format!("pre:2x{width},heads={}", width / 64));
-        assert!((same(1024) / same(256) - 4.0).abs() < 1e-6);
+        // What tokens share depends a little on the head's start.
+        assert!((same(1024) / same(256) - 4.0).abs() < 0.05);
         assert_eq!(growth("pre:1x64,tokens=1"), 0.0);
     }
 }

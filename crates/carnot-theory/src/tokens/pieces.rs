@@ -96,8 +96,10 @@ pub enum Piece {
     Embedding {
         /// The table.
         matrix: Matrix,
-        /// Chance that two tokens of a text are the same one.
+        /// Cosine of two tokens of a text: the chance that they are the same one.
         matches: f64,
+        /// Mean square of what else is added in the same place.
+        others: f64,
     },
     /// Vectors of the positions, added.
     Positions {
@@ -164,7 +166,8 @@ impl Builder<'_> {
         let no = |what: &str| Unknown::NoFormula { what: what.into(), layer: site.name.clone() };
         Ok(match &site.layer {
             Layer::Embedding(_) => {
-                Piece::Embedding { matrix: self.matrix(site, Group::Word), matches: self.matches }
+                let matrix = self.matrix(site, Group::Word);
+                Piece::Embedding { matrix, matches: self.matches, others: 0.0 }
             }
             Layer::Positional(positional) => {
                 let alike = alike(positional, site.input.positions());
@@ -242,6 +245,8 @@ pub struct Sizes {
     pub heads: usize,
     /// Width inside the MLP.
     pub ffn: usize,
+    /// Variance of an entry of the table of tokens: a share I₀ of the size with which the stream starts, where no norm comes first.
+    pub embedding: f64,
     /// Rows of the head.
     pub vocabulary: usize,
     /// C of the head.
@@ -256,9 +261,13 @@ pub struct Sizes {
 pub fn of_blocks(blocks: &Blocks, start: Start, depth: usize, sizes: Sizes) -> Vec<Piece> {
     let Sizes { width: n, ffn, .. } = sizes;
     let of = |group, block, c: f64, fan_in, fan_out| Matrix { group, block, c, c_b: 0.0, fan_in, fan_out };
-    let size = if blocks.norms == Norms::Pre { start.size } else { 1.0 };
-    let word = of(Group::Word, 0, size, 1, n);
-    let mut pieces = vec![Piece::Embedding { matrix: word, matches: start.similarity }];
+    let word = of(Group::Word, 0, sizes.embedding, 1, n);
+    let whole = sizes.embedding / start.information;
+    let mut pieces =
+        vec![Piece::Embedding { matrix: word, matches: start.similarity, others: whole - sizes.embedding }];
+    if start.size != whole {
+        pieces.push(Piece::Norm);
+    }
     let half = |branch: Vec<Piece>| {
         let around = |inside| Piece::Skip { skip: blocks.skip, branch: 1.0, inside };
         match blocks.norms {

@@ -1,5 +1,6 @@
 //! Two tokens of a text, and one token of two texts, as mean squares and distances.
 
+use super::softmax::agility;
 use super::squeeze::Squeeze;
 use super::{Stream, participation};
 
@@ -62,7 +63,7 @@ impl State {
     ///
     /// * `logits`: variance of the logits of unit vectors, C_Q C_K
     pub(super) fn attended(self, logits: f64, tokens: usize, is_causal: bool) -> State {
-        let seen = if is_causal { positions(tokens) } else { vec![(tokens, 1.0)] };
+        let seen = if is_causal { positions(tokens, EACH) } else { vec![(tokens, 1.0)] };
         let places: Vec<usize> = seen.iter().map(|(t, _)| *t).collect();
         let (apart, own) = (self.apart / self.size, self.own / self.last);
         let same = participation(logits * apart, &places);
@@ -81,23 +82,23 @@ impl State {
     }
 }
 
-/// s₂, and s₁, of a softmax over logits of that variance.
-pub(super) fn attention_means(variance: f64, tokens: usize, is_causal: bool) -> (f64, f64) {
-    let seen = if is_causal { positions(tokens) } else { vec![(tokens, 1.0)] };
+/// s₂, s₁, and the agility J of a softmax over logits of that variance.
+pub(super) fn attention_means(variance: f64, tokens: usize, is_causal: bool) -> [f64; 3] {
+    let seen = if is_causal { positions(tokens, FEW) } else { vec![(tokens, 1.0)] };
     let places: Vec<usize> = seen.iter().map(|(t, _)| *t).collect();
     let weights: f64 = seen.iter().map(|(_, weight)| weight).sum();
-    let same = participation(variance, &places);
-    let twice = same.iter().zip(&seen).map(|(s, (_, weight))| s * weight).sum::<f64>() / weights;
-    (twice, coincidence(tokens, is_causal))
+    let mean = |of: &[f64]| of.iter().zip(&seen).map(|(x, (_, weight))| x * weight).sum::<f64>() / weights;
+    let (twice, agility) = (participation(variance, &places), agility(variance, &places));
+    [mean(&twice), coincidence(tokens, is_causal), mean(&agility)]
 }
 
 /// Positions at which the weights of a causal softmax are averaged, and how many each stands for: all of a few hundred, beyond that groups
 /// that grow with the position, of which the middle is taken. The last is always there.
-pub(super) fn positions(tokens: usize) -> Vec<(usize, f64)> {
+fn positions(tokens: usize, each: usize) -> Vec<(usize, f64)> {
     let mut all = Vec::new();
     let mut from = 1;
     while from < tokens {
-        let half = (from / EACH).min((tokens - 1 - from) / 2);
+        let half = (from / each).min((tokens - 1 - from) / 2);
         all.push((from + half, (2 * half + 1) as f64));
         from += 2 * half + 1;
     }
@@ -107,6 +108,8 @@ pub(super) fn positions(tokens: usize) -> Vec<(usize, f64)> {
 
 /// Positions that are taken one by one.
 const EACH: usize = 256;
+/// The same where a thousandth is enough.
+const FEW: usize = 32;
 
 /// s₁: chance that two different tokens, looking at random, look at the same one: 1/t, t being what the later one sees.
 fn coincidence(tokens: usize, is_causal: bool) -> f64 {
@@ -127,13 +130,15 @@ mod tests {
     #[test]
     fn long_texts_are_averaged_in_groups() {
         for tokens in [1, 2, 255, 256, 257, 259, 700, 5000] {
-            let groups = positions(tokens);
+            let groups = positions(tokens, EACH);
             assert_eq!(groups.iter().map(|(_, weight)| weight).sum::<f64>(), tokens as f64);
             assert_eq!(groups.last().unwrap().0, tokens);
         }
         let places: Vec<usize> = (1..=5000).collect();
         let exact = participation(0.8, &places).iter().sum::<f64>() / 5000.0;
         let start = State { size: 1.0, apart: 1.0, last: 1.0, own: 1.0 };
+        let [few, ..] = attention_means(0.8, 5000, true);
+        assert!((few / exact - 1.0).abs() < 2e-3, "{few} and {exact}");
         let found = start.attended(0.8, 5000, true).size;
         assert!((found / exact - 1.0).abs() < 1e-4, "{found} and {exact}");
     }

@@ -103,9 +103,9 @@ fn count(piece: &Piece) -> usize {
 
 /// The state behind one piece.
 pub(super) fn behind(piece: &Piece, state: Option<State>, memory: &mut Memory) -> Result<State, Unknown> {
-    if let Piece::Embedding { matrix, matches } = piece {
-        let size = matrix.c;
-        return Ok(State { size, apart: size * (1.0 - matches), last: size, own: size });
+    if let Piece::Embedding { matrix, matches, others } = piece {
+        let size = matrix.c + others;
+        return Ok(State { size, apart: size * (1.0 - matches), last: size, own: matrix.c });
     }
     let no = || Unknown::NoFormula {
         what: "cosine of tokens in front of an embedding".into(),

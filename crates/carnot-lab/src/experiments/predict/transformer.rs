@@ -111,13 +111,15 @@ impl Model<'_> {
     /// Its matrices, and those of the same sizes with other blocks: C of values is that of queries but for DeepNorm.
     fn pieces(&self, blocks: &Blocks, start: Start) -> Vec<Piece> {
         let is = self.is;
-        let c = is.width as f64 * self.is.initial_std.unwrap_or(0.02).powi(2);
+        let variance = is.initial_std.unwrap_or(0.02).powi(2);
+        let c = is.width as f64 * variance;
         let is_deep_norm = blocks.skip != 1.0;
         let sizes = Sizes {
             width: is.width,
             heads_width: is.heads * is.head_width,
             heads: is.heads,
             ffn: is.ffn,
+            embedding: variance,
             vocabulary: if let Enters::Tokens(vocabulary) = is.enters { vocabulary } else { 1 },
             c_head: c,
             c_query: if is_deep_norm { 1.0 } else { c },
