@@ -36,6 +36,7 @@ pub struct Groups {
     depth: usize,
     tokens: usize,
     skips: Skips,
+    is_tied: bool,
     found: Gradients,
     /// Mean-square change of the last stream over ε².
     pub amplification: f64,
@@ -47,6 +48,8 @@ pub struct Known {
     pub depth: usize,
     pub tokens: usize,
     pub skips: Skips,
+    /// Are word embedding and head one matrix?
+    pub is_tied: bool,
     pub matches: f64,
 }
 
@@ -62,8 +65,8 @@ impl Groups {
     pub fn of(pieces: &[Piece], known: &Known, memory: &mut Memory) -> Result<Groups, Unknown> {
         let found = gradients(pieces, known.matches, memory)?;
         let amplification = amplified(pieces, memory)?;
-        let Known { norms, depth, tokens, skips, .. } = *known;
-        Ok(Groups { norms, depth, tokens, skips, found, amplification })
+        let Known { norms, depth, tokens, skips, is_tied, .. } = *known;
+        Ok(Groups { norms, depth, tokens, skips, is_tied, found, amplification })
     }
 
     /// The most useful of it.
@@ -125,6 +128,11 @@ impl Groups {
                 Cell::text(percent(step(&all) / whole)),
             ]))
         };
+        let tied = if self.is_tied {
+            " Head and word embedding are one matrix: with the embedding's deviation and logits divided by the width it is advised as both."
+        } else {
+            ""
+        };
         let advice = match self.norms {
             Norms::Pre => "last matrices of the branches by 1/√(2L)",
             Norms::Post => "DeepNorm's, with its skip",
@@ -133,7 +141,7 @@ impl Groups {
             title: "Groups at the start".into(),
             caption: format!(
                 "Standard deviations, as drawn and as advised ({advice}); norms of gradients, over the head's; and what Adam's first step gains \
-                 through each."
+                 through each.{tied}"
             ),
             columns: vec![
                 Heading::words("group"),

@@ -168,7 +168,14 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
         .transpose()
         .map_err(LabError::Theory)?;
     let mut memory = Memory::default();
-    let known = Known { norms: model.norms(), depth, tokens, skips: Skips::Plain, matches: model.matches };
+    let known = Known {
+        norms: model.norms(),
+        depth,
+        tokens,
+        skips: Skips::Plain,
+        is_tied: is.is_tied == Some(true),
+        matches: model.matches,
+    };
     let pieces = model.pieces(&model.blocks(is.width, depth), start);
     let groups = Groups::of(&pieces, &known, &mut memory).ok();
     let mut moves = |blocks: &Blocks| amplified(&model.pieces(blocks, deep_start), &mut memory).ok();

@@ -112,8 +112,14 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
     let mut report = Report::new("predict", &described);
     report.verdict = Some(Verdict { word: found, why: why(found, depth, asked.start, asked.last()) });
     report.summary = summary(plan, &asked);
-    let known =
-        Known { norms: asked.norms, depth, tokens: plan.input.positions(), skips: skips(plan), matches };
+    let known = Known {
+        norms: asked.norms,
+        depth,
+        tokens: plan.input.positions(),
+        skips: skips(plan),
+        is_tied: false,
+        matches,
+    };
     let groups = Groups::of(&asked.pieces, &known, &mut memory).ok();
     report.summary.extend(groups.iter().flat_map(Groups::lines));
     report.findings = judge(asked.norms, asked.start, asked.last(), depth).into_iter().collect();
