@@ -274,7 +274,7 @@ mod tests {
     /// Exponents of depth, 2 to 24 blocks, of the gradient of the last W₂ in networks of width 64 (sheet of trainability, section 2.1, four
     /// seeds): −0.38 with norms in front, −0.49 for DeepNorm; and first over last at 8 blocks, 2.5 in front and 1.0 for DeepNorm (section
     /// 7). Where tokens are alike the sheet's lie 0.05 and, with norms behind, 0.12 above those of one text, which agree with networks
-    /// (`carnot-lab/tests/response.rs`): the errors of a batch are alike then.
+    /// (`carnot-lab/tests/response.rs`): perhaps since the errors of a batch are alike then.
     #[test]
     fn the_last_gradient_falls_with_depth_but_for_norms_behind() {
         for (design, close) in [("post", 0.13), ("pre", 0.06), ("deepnorm", 0.02)] {
