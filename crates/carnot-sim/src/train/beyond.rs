@@ -19,7 +19,8 @@ const ABSENT: f64 = 0.5;
 ///
 /// A network that answers everything alike learns the marginal of the targets in a few steps at any rate and no more from then on. What raises
 /// $L_\perp$ does harm that no bias repairs. By the envelope theorem its gradient is that of L at the shifted answers. Cross-entropy: $b$ makes the
-/// mean of the answered chances equal to the shares of the classes; squared loss: $b$ is the mean of what is left.
+/// mean of the answered chances equal to the shares of the classes, with half a sample more of each so that all are finite (the gradient is off by as little);
+/// squared loss: $b$ is the mean of what is left.
 pub struct Beyond<'a> {
     plan: &'a Plan,
     loss: Loss,
@@ -188,24 +189,30 @@ mod tests {
     use carnot_net::hyper::LayerInit;
     use carnot_net::network::Network;
 
+    const SAMPLES: usize = 600;
+
     fn data(targets: Targets) -> Dataset {
-        let mut inputs = vec![0f32; 60 * 4];
+        let mut inputs = vec![0f32; SAMPLES * 4];
         Stream::new(2, "inputs", &[]).fill_normal(&mut inputs, 1.0);
         let (name, source) = ("toy".into(), String::new());
         Dataset { name, shape: vec![4], inputs, targets, exact: Default::default(), source }
     }
 
     fn classes() -> Dataset {
-        data(Targets::Classes { labels: (0..60).map(|at| [0, 0, 0, 1, 2][at % 5]).collect(), classes: 3 })
+        data(Targets::Classes {
+            labels: (0..SAMPLES).map(|at| [0, 0, 0, 1, 2][at % 5]).collect(),
+            classes: 3,
+        })
     }
 
     fn values() -> Dataset {
-        let values = (0..120).map(|at| 3.0 + (at % 7) as f32).collect();
+        let values = (0..2 * SAMPLES).map(|at| 3.0 + (at % 7) as f32).collect();
         data(Targets::Values { values, width: 2 })
     }
 
     fn started(classes: usize) -> (Plan, Vec<f64>) {
-        let text = format!("input = [4]\nlayers = [{{ dense = 8 }}, \"tanh\", {{ dense = {classes} }}]");
+        let text =
+            format!("input = [4]\nlayers = [{{ dense = 8 }}, {{ act = \"tanh\" }}, {{ dense = {classes} }}]");
         let plan = Plan::new(&Network::from_toml(&text).unwrap()).unwrap();
         let init = vec![LayerInit::normal(1.5, 0.1); plan.weighted];
         let mut parameters = vec![0.0; plan.parameters];

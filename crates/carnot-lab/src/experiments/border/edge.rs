@@ -118,11 +118,6 @@ impl Kernel {
         Kernel { from: range.start, weights: weights.into_iter().map(|w| w / sum).collect() }
     }
 
-    fn back(&self) -> Kernel {
-        let from = -(self.from + self.weights.len() as isize - 1);
-        Kernel { from, weights: self.weights.iter().rev().copied().collect() }
-    }
-
     /// What leaves the lattice stays at its end.
     fn pass(&self, now: &[f64]) -> Vec<f64> {
         let mut next = vec![0.0; now.len()];
@@ -134,6 +129,16 @@ impl Kernel {
             }
         }
         next
+    }
+
+    /// The chances of what comes later, seen from each height before: the transpose of [`Kernel::pass`], at the ends of the lattice too.
+    fn back(&self, later: &[f64]) -> Vec<f64> {
+        let last = later.len() as isize - 1;
+        let of = |place: usize| {
+            let to = |k: usize| (place as isize + self.from + k as isize).clamp(0, last) as usize;
+            self.weights.iter().enumerate().map(|(k, weight)| weight * later[to(k)]).sum()
+        };
+        (0..later.len()).map(of).collect()
     }
 }
 
@@ -255,7 +260,7 @@ fn backward(mut ahead: Vec<Vec<f64>>, told: &[Vec<f64>], kernels: &[Kernel]) -> 
         ahead[row].iter_mut().zip(&later).for_each(|(ahead, later)| *ahead *= later / sum);
         if row > 0 {
             let own: Vec<f64> = later.iter().zip(&told[row]).map(|(later, told)| later * told).collect();
-            later = kernels[row - 1].back().pass(&own);
+            later = kernels[row - 1].back(&own);
             let most = later.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
             later.iter_mut().for_each(|later| *later /= most);
         }
@@ -299,6 +304,20 @@ mod tests {
                 let interval = edge.quantile(row, 0.025)..edge.quantile(row, 0.975);
                 assert!(interval.contains(&f(row)), "row {row}: {interval:?}, is {}", f(row));
             }
+        }
+    }
+
+    /// Runs that all learn leave every row's edge above them, wherever in the lattice that is.
+    #[test]
+    fn an_edge_beyond_the_lattice_is_no_edge_below_it() {
+        let start = vec![1.0 / 101.0; 101];
+        let sign = |row: usize| Sign { row, at: 1.9, is_below: true, doubt: 0.02, other: 0.0 };
+        let runs: Vec<Sign> = [0, 0, 0, 2, 2, 2, 2, 5, 5].map(sign).to_vec();
+        let edge = Edge::of(&plane(), &start, &runs);
+        for row in 0..6 {
+            assert!(edge.above(row, 1.0) > 0.9, "row {row}: {}", edge.above(row, 1.0));
+            let all: f64 = edge.chances.iter().map(|chances| chances[row].iter().sum::<f64>()).sum();
+            assert!((all - 1.0).abs() < 1e-6, "row {row}: {all}");
         }
     }
 
