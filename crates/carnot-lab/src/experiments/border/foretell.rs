@@ -163,7 +163,7 @@ fn edge(
     let of = |samples: &[usize]| -> Option<Dataset> { shared.first.subset(samples).ok() };
     let samples: Vec<usize> = (0..shared.first.len().min(TEXTS)).collect();
     let mut square = vec![0.0; parameters.len()];
-    let parts = samples.chunks((cell.batch as usize).clamp(1, samples.len()));
+    let parts = samples.chunks(cell.batch.clamp(1, samples.len()));
     let count = parts.len() as f64;
     for part in parts {
         let slope = gradient(plan, parameters, shared.loss, &of(part)?);
