@@ -3,7 +3,8 @@
 //! Of each family every cell of a grid of rates and values of the second setting is trained to its full length, and the largest rate that
 //! learns refined to a fortieth of a decade. Then the search of `carnot border`, random places, a search for
 //! the best rate in the manner of TPE, and a quad-tree look for it with the same short runs, in the same box, with ten search seeds. Prints error of the
-//! border in decades, runs and steps. With `--keep FOLDER` truths are kept there, as JSON, and read again.
+//! border in decades, runs and steps. With `--keep FOLDER` truths are kept there, as JSON, and read again. With `--whole` the search of `carnot border` alone, with runs of the
+//! full length: what is left of its error is not owed to early verdicts.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -205,6 +206,8 @@ struct Bench<'a> {
     shared: &'a Shared,
     known: RefCell<HashMap<(u64, u64, usize), Done>>,
     theory: Vec<Point>,
+    /// Whether runs go to their full length.
+    is_whole: bool,
 }
 
 impl Bench<'_> {
@@ -214,7 +217,15 @@ impl Bench<'_> {
         if let Some(done) = self.known.borrow().get(&key) {
             return *done;
         }
-        let done = outcome(self.spec, self.shared, number + 1, x, y, &mut |_, _| {}).unwrap();
+        let done = match self.is_whole {
+            true => {
+                let mut done = whole(self.spec, self.shared, number + 1, x, y).unwrap();
+                // Nothing is in doubt at the end of a run.
+                done.verdict.margin = if done.verdict.fate.is_good() { 1.0 } else { -1.0 };
+                done
+            }
+            false => outcome(self.spec, self.shared, number + 1, x, y, &mut |_, _| {}).unwrap(),
+        };
         self.known.borrow_mut().insert(key, done);
         done
     }
@@ -355,7 +366,7 @@ fn quartiles(mut all: Vec<f64>) -> String {
     format!("{:.2} ({:.2} to {:.2})", at(0.5), at(0.25), at(0.75))
 }
 
-fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>) {
+fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>, is_whole: bool) {
     let spec = Border::resolve(serde_json::from_value(settings).unwrap()).unwrap();
     let shared = Shared::of(&spec).unwrap();
     // At rows of the truth, so that brackets can be held against them.
@@ -371,7 +382,7 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>) {
     let truth = kept(name, folder, || truth(&spec, &shared, ends));
     let boxed =
         BorderSpec { x_from: Some(10f64.powf(ends.0)), x_to: Some(10f64.powf(ends.1)), ..spec.clone() };
-    let bench = Bench { spec: &boxed, shared: &shared, known: RefCell::default(), theory };
+    let bench = Bench { spec: &boxed, shared: &shared, known: RefCell::default(), theory, is_whole };
     let [agree, hopeful, gloomy] = truth.early;
     println!(
         "\n## {name}: box {:.2} to {:.2}, {} of {} rows have an edge, {} cells off a clean edge, networks of a row differ by {:.3}",
@@ -448,7 +459,7 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>) {
             (BorderSpec { theory: false, ..boxed.clone() }, bench.quad_tree(ends, seed, SPENT))
         }),
     ];
-    for (method, search) in methods {
+    for (method, search) in methods.into_iter().take(if is_whole { 1 } else { methods.len() }) {
         let of = |seed: u64| {
             let (own, runs) = search(seed);
             let at = |count: usize| {
@@ -479,17 +490,18 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>) {
 }
 
 fn main() {
-    let (mut asked, mut folder) = (Vec::new(), None);
+    let (mut asked, mut folder, mut is_whole) = (Vec::new(), None, false);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--keep" => folder = Some(PathBuf::from(words.next().expect("a folder follows --keep"))),
+            "--whole" => is_whole = true,
             _ => asked.push(word),
         }
     }
     for (name, settings) in families() {
         if asked.is_empty() || asked.iter().any(|word| word == name) {
-            family(name, settings, folder.as_deref());
+            family(name, settings, folder.as_deref(), is_whole);
         }
     }
 }
