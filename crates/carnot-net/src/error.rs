@@ -197,6 +197,23 @@ pub enum ShapeFault {
     /// An embedding stands behind something that changes tokens.
     #[error("tokens must come straight from the data; no layer may stand before an embedding")]
     TokensFirst,
+    /// An unembedding without an embedding.
+    #[error(
+        "its weights are those of an embedding before it, and there is none that no other unembedding uses"
+    )]
+    NoTable,
+    /// An unembedding of another size than its embedding.
+    #[error(
+        "its embedding has {kinds} vectors of {width} features; it wants {wanted}, of as many as come in"
+    )]
+    Table {
+        /// Tokens of the embedding.
+        kinds: usize,
+        /// Features of the embedding.
+        width: usize,
+        /// Tokens of the unembedding.
+        wanted: usize,
+    },
     /// The layer would have an absurd size.
     #[error("it would hold {0:.1e} values")]
     TooLarge(

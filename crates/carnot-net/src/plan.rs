@@ -34,10 +34,25 @@ pub struct Site {
     pub offset: usize,
     /// Number of this layer among the layers with initialised weights; index into `&[LayerInit]`.
     pub weighted: Option<usize>,
+    /// The table that this layer shares with another: an embedding and its unembedding.
+    pub table: Option<Table>,
     /// Layers inside, arm after arm.
     pub inside: Vec<Site>,
     /// Number of sites of `inside` that each arm holds; empty for a layer with nothing inside.
     pub arms: Vec<usize>,
+}
+
+/// A table of vectors of tokens, which an embedding owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// First entry's place in a member's parameter vector.
+    pub offset: usize,
+    /// Number of the embedding among the layers with weights.
+    pub weighted: usize,
+    /// Tokens.
+    pub vocabulary: usize,
+    /// Features of each.
+    pub width: usize,
 }
 
 impl Site {
@@ -118,7 +133,8 @@ impl Plan {
     /// [`NetworkError`] when a layer cannot take what comes in, or the network is empty or absurdly large.
     pub fn new(network: &Network) -> Result<Plan, NetworkError> {
         let mut builder = Builder::default();
-        let (sites, _) = builder.sites(&network.layers, &network.input)?;
+        let (mut sites, _) = builder.sites(&network.layers, &network.input)?;
+        share(&mut sites, &builder.shared);
         if sites.is_empty() {
             return Err(NetworkError::Empty);
         }
@@ -282,6 +298,16 @@ pub(crate) fn count(sites: &[Site]) -> usize {
     sites.iter().map(|site| 1 + count(&site.inside)).sum()
 }
 
+/// Tells embeddings that an unembedding uses their table too.
+fn share(sites: &mut [Site], shared: &[Table]) {
+    for site in sites {
+        let is_owner = matches!(site.layer, Layer::Embedding(_));
+        let own = shared.iter().find(|table| is_owner && table.offset == site.offset);
+        site.table = own.copied().or(site.table);
+        share(&mut site.inside, shared);
+    }
+}
+
 #[derive(Default)]
 struct Builder {
     index: usize,
@@ -289,6 +315,10 @@ struct Builder {
     changed: bool,
     weighted: usize,
     parameters: f64,
+    /// Table of the last embedding, until an unembedding takes it.
+    table: Option<Table>,
+    /// Tables that were taken.
+    shared: Vec<Table>,
     numbers: std::collections::BTreeMap<&'static str, usize>,
     names: std::collections::BTreeMap<String, usize>,
 }
@@ -349,6 +379,7 @@ impl Builder {
             self.weighted += 1;
             self.weighted - 1
         });
+        let table = self.table(&named.layer, &name, input, weighted)?;
         let (mut inside, mut lengths, mut after) = (Vec::new(), Vec::new(), Vec::new());
         for arm in arms {
             self.changed = entering;
@@ -362,7 +393,49 @@ impl Builder {
             output = named.layer.joined(&name, input, &after)?;
         }
         let (layer, input, offset) = (named.layer.clone(), input.clone(), offset as usize);
-        Ok(Site { index, name, layer, input, output, parameters, offset, weighted, inside, arms: lengths })
+        Ok(Site {
+            index,
+            name,
+            layer,
+            input,
+            output,
+            parameters,
+            offset,
+            weighted,
+            table,
+            inside,
+            arms: lengths,
+        })
+    }
+
+    /// Remembers the table of an embedding; the one that an unembedding uses.
+    fn table(
+        &mut self,
+        layer: &Layer,
+        name: &str,
+        input: &Shape,
+        weighted: Option<usize>,
+    ) -> Result<Option<Table>, NetworkError> {
+        match layer {
+            Layer::Embedding(embedding) => {
+                let (width, vocabulary) = (embedding.width, embedding.vocabulary);
+                let offset = self.parameters as usize - width * vocabulary;
+                let weighted = weighted.expect("embeddings are weighted");
+                self.table = Some(Table { offset, weighted, vocabulary, width });
+                Ok(None)
+            }
+            Layer::Unembedding(head) => {
+                let fault = |why| NetworkError::Shape { layer: name.to_string(), input: input.clone(), why };
+                let table = self.table.take().ok_or_else(|| fault(ShapeFault::NoTable))?;
+                if (table.vocabulary, table.width) != (head.vocabulary, input.width()) {
+                    let (kinds, width) = (table.vocabulary, table.width);
+                    return Err(fault(ShapeFault::Table { kinds, width, wanted: head.vocabulary }));
+                }
+                self.shared.push(table);
+                Ok(Some(table))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The user's name, made unique by a number when a repeat copies it; else the kind and its number.

@@ -12,6 +12,7 @@ use crate::layers::norm::{Kind, Norm};
 use crate::layers::positional::Positional;
 use crate::layers::repeat::Repeat;
 use crate::layers::residual::Residual;
+use crate::layers::unembedding::Unembedding;
 use crate::network::{Named, Network};
 use crate::shape::Shape;
 
@@ -39,7 +40,7 @@ const DESIGNS: &[(&str, Design, bool)] = &[
 ];
 
 /// Settings after the sizes.
-const KEYS: &[&str] = &["heads", "ffn", "tokens", "vocabulary", "causal", "qk-norm"];
+const KEYS: &[&str] = &["heads", "ffn", "tokens", "vocabulary", "causal", "qk-norm", "tied"];
 
 /// True when a text looks like a transformer rather than a file name: `name:…` with the name of a design.
 #[must_use]
@@ -104,6 +105,7 @@ fn sizes_of(network: &Network) -> Option<(&'static str, Sizes, Activation, bool)
             vocabulary: embedding.vocabulary,
             is_causal: attention.causal,
             has_qk_norm: attention.qk_norm,
+            is_tied: network.layers.last().is_some_and(|last| matches!(last.layer, Layer::Unembedding(_))),
         };
         (sizes.network(&activation) == *network).then(|| (name, sizes, activation.clone(), is_causal))
     })
@@ -138,13 +140,14 @@ struct Sizes {
     vocabulary: usize,
     is_causal: bool,
     has_qk_norm: bool,
+    is_tied: bool,
 }
 
-/// Reads `DESIGN:LxD[,heads=H][,ffn=F][,tokens=T][,vocabulary=V][,causal=0|1][,qk-norm=0|1]`: L blocks of attention and MLP on a stream
+/// Reads `DESIGN:LxD[,heads=H][,ffn=F][,tokens=T][,vocabulary=V][,causal=0|1][,qk-norm=0|1][,tied=0|1]`: L blocks of attention and MLP on a stream
 /// of width D.
 ///
 /// Weights are Xavier's (variance 2/(fan-in + fan-out)), embeddings of variance 1, positions of 0.01, biases 0, whatever an initialisation
-/// scheme says; DeepNorm multiplies values, outputs and both matrices of the MLP by β. Default: heads of 64 but at least four, F = 4 D, 24
+/// scheme says; a tied head is the table of the embedding, over √D; DeepNorm multiplies values, outputs and both matrices of the MLP by β. Default: heads of 64 but at least four, F = 4 D, 24
 /// tokens of 64 kinds.
 ///
 /// # Errors
@@ -197,6 +200,7 @@ fn sizes(text: &str) -> Result<Sizes, NetworkError> {
             "vocabulary" => sizes.vocabulary = count(LARGEST_WIDTH)?,
             "causal" => sizes.is_causal = yes()?,
             "qk-norm" => sizes.has_qk_norm = yes()?,
+            "tied" => sizes.is_tied = yes()?,
             _ => {
                 let nearest = crate::network::nearest(key, KEYS);
                 return Err(fault(at, ShorthandFault::UnknownKey { key: key.to_string(), nearest }));
@@ -216,7 +220,8 @@ impl Sizes {
         let heads = if width.is_multiple_of(heads) { heads } else { 1 };
         let (tokens, vocabulary) = (CONTEXT, VOCABULARY);
         let ffn = width.saturating_mul(4).min(LARGEST_WIDTH);
-        Sizes { design, depth, width, heads, ffn, tokens, vocabulary, is_causal, has_qk_norm: false }
+        let (has_qk_norm, is_tied) = (false, false);
+        Sizes { design, depth, width, heads, ffn, tokens, vocabulary, is_causal, has_qk_norm, is_tied }
     }
 
     /// As a user types it, under the name of a design that is usually causal or not.
@@ -230,6 +235,7 @@ impl Sizes {
             ("vocabulary", self.vocabulary, plain.vocabulary),
             ("causal", usize::from(self.is_causal), usize::from(plain.is_causal)),
             ("qk-norm", usize::from(self.has_qk_norm), 0),
+            ("tied", usize::from(self.is_tied), 0),
         ] {
             if is != usual {
                 text += &format!(",{key}={is}");
@@ -255,7 +261,10 @@ impl Sizes {
         if matches!(self.design, Design::Pre | Design::Sandwich) {
             layers.push(norm());
         }
-        layers.push(self.dense(self.vocabulary, self.width, 1.0));
+        layers.push(match self.is_tied {
+            true => Layer::Unembedding(Unembedding { vocabulary: self.vocabulary, scale: None }).into(),
+            false => self.dense(self.vocabulary, self.width, 1.0),
+        });
         let input = Shape::from_sizes(&[self.tokens, 1]).expect("a few tokens");
         Network { input, layers }
     }
@@ -330,12 +339,18 @@ mod tests {
             let plan = Plan::new(&parse(text, &relu()).unwrap()).unwrap();
             let block = 4 * d * d + d + 2 * d * f + d + f + norms * 2 * d;
             let last = if text.starts_with("pre") { 2 * d } else { 0 };
+            let tied = Plan::new(&parse(&format!("{text},tied=1"), &relu()).unwrap()).unwrap();
+            assert_eq!(tied.parameters, plan.parameters - v * d - v, "{text}");
             assert_eq!(plan.parameters, v * d + 24 * d + depth * block + last + v * d + v, "{text}");
             assert_eq!(plan.output().sizes(), [24, v]);
         }
-        for text in
-            ["post:2x64", "bert:3x48,ffn=64", "deepnorm:5x32,heads=2,causal=0", "sandwich:2x8,qk-norm=1"]
-        {
+        for text in [
+            "post:2x64",
+            "bert:3x48,ffn=64",
+            "deepnorm:5x32,heads=2,causal=0",
+            "sandwich:2x8,qk-norm=1",
+            "pre:2x8,tied=1",
+        ] {
             assert_eq!(shorthand_of(&parse(text, &relu()).unwrap()), Some((text.into(), "relu".into())));
         }
         let of = |text: &str| parse(text, &relu()).unwrap();

@@ -98,6 +98,11 @@ const CASES: &[(&str, &str)] = &[
         "input = [4, 1]\nlayers = [{ embedding = 3, vocabulary = 5 }, { act = 'tanh' }, { dense = 2 }]",
     ),
     (
+        "unembedding",
+        "input = [4, 1]\nlayers = [{ embedding = 3, vocabulary = 5 }, { dense = 4 }, { act = 'tanh' }, { dense = 3 }, { unembedding = 5, scale = 0.7 }]",
+    ),
+    ("unembedding", "input = [2, 1]\nlayers = [{ embedding = 3, vocabulary = 5 }, { unembedding = 5 }]"),
+    (
         "positional",
         "input = [2, 2, 2]\nlayers = [{ dense = 3 }, { positional = true, decay = 3.0 }, { act = 'tanh' }, { positional = true }, { dense = 2 }]",
     ),

@@ -117,7 +117,7 @@ fn shorthand(text: &str, span: &Range<usize>, why: &ShorthandFault) -> Diagnosti
         ShorthandFault::Zero => "a layer of width zero passes nothing on",
         ShorthandFault::TooLarge(_) => "no machine holds a layer of that size",
         ShorthandFault::UnknownKey { .. } | ShorthandFault::NotASwitch(_) => {
-            "a transformer is DESIGN:LxD and then heads=, ffn=, tokens=, vocabulary=, causal=, qk-norm="
+            "a transformer is DESIGN:LxD and then heads=, ffn=, tokens=, vocabulary=, causal=, qk-norm=, tied="
         }
         ShorthandFault::Heads { .. } => "every head has an equal part of the stream's features",
         ShorthandFault::RepeatedEnd => "only hidden layers can be repeated",
@@ -158,6 +158,10 @@ fn shape(why: &ShapeFault) -> (&'static str, &'static str) {
         ShapeFault::TokensFirst => {
             ("other layers make numbers that are no tokens", "put the embedding in front of all other layers")
         }
+        ShapeFault::NoTable | ShapeFault::Table { .. } => (
+            "an unembedding asks how much features are like the vector of each token",
+            "put one embedding before it, of as many tokens, and features of its width, or { dense = … } in its place",
+        ),
         ShapeFault::TooLarge(_) => ("a width has too many digits", "a width below 16777216"),
     }
 }

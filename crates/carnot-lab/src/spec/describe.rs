@@ -72,6 +72,10 @@ impl Words {
             }
             Layer::Attention(attention) => vec![(format!("attention{}", attention.width), 1)],
             Layer::Embedding(embedding) => vec![(format!("embedding{}", embedding.width), 1)],
+            Layer::Unembedding(_) => {
+                once(&mut self.others, "tied head");
+                Vec::new()
+            }
             Layer::Positional(_) => {
                 once(&mut self.others, "positional embedding");
                 Vec::new()

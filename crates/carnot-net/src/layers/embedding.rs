@@ -123,7 +123,8 @@ impl LayerRule for Embedding {
         let mut tokens = tape.recall();
         let (n, size) = (self.width, self.width * self.vocabulary);
         let wanted = if gradients.is_empty() { 0 } else { gradient.members };
-        for member in 0..wanted {
+        // An unembedding has written its part of a shared table already.
+        for member in 0..if site.table.is_some() { 0 } else { wanted } {
             let start = member * weights.stride + site.offset;
             gradients[start..start + size].fill(S::default());
         }

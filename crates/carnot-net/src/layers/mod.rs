@@ -17,6 +17,7 @@ pub mod pool;
 pub mod positional;
 pub mod repeat;
 pub mod residual;
+pub mod unembedding;
 pub mod window;
 
 use crate::batch::Batch;
@@ -322,6 +323,7 @@ layers! {
     Attention: attention::Attention = "attention", "attention";
     Embedding: embedding::Embedding = "embedding", "embedding";
     Positional: positional::Positional = "positional", "positional";
+    Unembedding: unembedding::Unembedding = "unembedding", "unembedding";
     ExpNormalized: exp_normalized::ExpNormalized = "exp_normalized", "exp_normalized";
 }
 

@@ -13,6 +13,7 @@ pub mod response;
 mod softmax;
 mod squeeze;
 mod state;
+pub mod tied;
 pub mod walk;
 
 use carnot_math::formula::Formula;

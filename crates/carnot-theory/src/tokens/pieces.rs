@@ -174,6 +174,19 @@ impl Builder<'_> {
                 Piece::Positions { matrix: self.matrix(site, Group::Position), alike }
             }
             Layer::Dense(_) if is_last => Piece::Linear(self.matrix(site, Group::Head)),
+            Layer::Unembedding(head) => {
+                let (width, kinds) = (site.input.width(), site.output.width());
+                let table = self.init[site.table.expect("the plan found it").weighted].c_w;
+                let c = head.c_w(width, table);
+                Piece::Linear(Matrix {
+                    group: Group::Head,
+                    block: 0,
+                    c,
+                    c_b: 0.0,
+                    fan_in: width,
+                    fan_out: kinds,
+                })
+            }
             Layer::Dense(_) => Piece::Linear(self.matrix(site, Group::MlpOut)),
             Layer::Activate(activate) => Piece::Bend(activate.activation.formula.clone(), site.name.clone()),
             Layer::Norm(norm) if norm.axes.is_empty() => Piece::Norm,

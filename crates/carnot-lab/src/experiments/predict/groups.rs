@@ -9,6 +9,7 @@ use carnot_theory::tokens::advice::{by_depth, by_width, deviation};
 use carnot_theory::tokens::gradients::{Gradients, Logits, Slope, gradients};
 use carnot_theory::tokens::pieces::{Group, Piece};
 use carnot_theory::tokens::response::amplification;
+use carnot_theory::tokens::tied::Own;
 use carnot_theory::tokens::walk::Memory;
 use carnot_theory::transfer::Skips;
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub struct Groups {
     found: Gradients,
     /// Mean-square change of the last stream over ε².
     pub amplification: f64,
+    /// Logits of a head that is the embedding, and its tokens.
+    own: Option<(Own, usize)>,
 }
 
 /// What is known of a network beside its pieces.
@@ -50,6 +53,8 @@ pub struct Known {
     pub skips: Skips,
     /// Are word embedding and head one matrix?
     pub is_tied: bool,
+    /// Does the head read the stream itself? Some models put a dense layer before it.
+    pub reads_stream: bool,
     pub matches: f64,
 }
 
@@ -65,8 +70,14 @@ impl Groups {
     pub fn of(pieces: &[Piece], known: &Known, memory: &mut Memory) -> Result<Groups, Unknown> {
         let found = gradients(pieces, known.matches, memory)?;
         let amplification = amplified(pieces, memory)?;
-        let Known { norms, depth, tokens, skips, is_tied, .. } = *known;
-        Ok(Groups { norms, depth, tokens, skips, is_tied, found, amplification })
+        let Known { norms, depth, tokens, skips, is_tied, reads_stream, .. } = *known;
+        let kinds = match pieces.last() {
+            Some(Piece::Linear(head)) => head.fan_out,
+            _ => 0,
+        };
+        let own = if is_tied && reads_stream { Own::of(pieces, memory)? } else { None };
+        let own = own.map(|own| (own, kinds));
+        Ok(Groups { norms, depth, tokens, skips, is_tied, found, amplification, own })
     }
 
     /// The most useful of it.
@@ -87,6 +98,17 @@ impl Groups {
                     last.block,
                     step(first),
                     step(last)
+                ),
+            ));
+        }
+        if let Some((own, kinds)) = self.own {
+            lines.push(Line::new(
+                "tied head",
+                format!(
+                    "at the start each token predicts itself: its logit is {} over the others', the loss {} where ln {kinds} is {}",
+                    significant(own.logit, 2),
+                    significant(own.loss(kinds, 0.0), 3),
+                    significant((kinds as f64).ln(), 3)
                 ),
             ));
         }
@@ -129,7 +151,8 @@ impl Groups {
             ]))
         };
         let tied = if self.is_tied {
-            " Head and word embedding are one matrix: with the embedding's deviation and logits divided by the width it is advised as both."
+            " Head and word embedding are one matrix: with the embedding's deviation and logits divided by the width it is advised as both. \
+             Gradients are those of a head of its own."
         } else {
             ""
         };
@@ -206,7 +229,10 @@ impl Groups {
             })
         };
         let matrices: Vec<Value> = self.found.matrices.iter().map(matrix).collect();
-        json!({ "amplification": self.amplification, "matrices": matrices, "logits": self.found.logits })
+        let own = self.own.map(|(own, kinds)| {
+            json!({ "logit": own.logit, "variance": own.variance, "loss": own.loss(kinds, 0.0) })
+        });
+        json!({ "amplification": self.amplification, "matrices": matrices, "logits": self.found.logits, "tied_head": own })
     }
 }
 

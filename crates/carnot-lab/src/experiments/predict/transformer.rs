@@ -174,6 +174,8 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
         tokens,
         skips: Skips::Plain,
         is_tied: is.is_tied == Some(true),
+        // Behind norms at the end of blocks a dense layer leads to the head.
+        reads_stream: is.place == Place::Pre,
         matches: model.matches,
     };
     let pieces = model.pieces(&model.blocks(is.width, depth), start);

@@ -117,7 +117,8 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
         depth,
         tokens: plan.input.positions(),
         skips: skips(plan),
-        is_tied: false,
+        is_tied: plan.sites.last().is_some_and(|head| matches!(head.layer, Layer::Unembedding(_))),
+        reads_stream: true,
         matches,
     };
     let groups = Groups::of(&asked.pieces, &known, &mut memory).ok();
