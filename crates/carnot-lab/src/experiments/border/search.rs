@@ -4,10 +4,11 @@ use carnot_math::levelset::border::{Crossing, Edge as Side, crossings, slope};
 use carnot_math::levelset::choose::{Place, straddle};
 use carnot_math::levelset::process::{Belief, Guess, Process, Seen};
 use carnot_math::random::Stream;
+use carnot_sim::optimizer::Optimizer;
 
 use super::edges::{Edges, Placed};
 use super::foretell::Predicted;
-use super::run::Done;
+use super::run::{Done, optimizer};
 use super::{BorderSpec, Setting};
 use crate::error::LabError;
 use crate::experiments::Point;
@@ -324,7 +325,8 @@ impl<'a> Search<'a> {
         let ends = (self.ends.0 / unit, self.ends.1 / unit);
         let step = (ends.1 - ends.0) / (COLUMNS - 1) as f64;
         let is_shaped = !runs.is_empty() && rows.len() > 1 && runs.len() == self.runs.len();
-        let edges = is_shaped.then(|| Edges::of(&across, ends, step, &runs))?;
+        let has_velocity = matches!(optimizer(self.spec), Optimizer::Momentum(_));
+        let edges = is_shaped.then(|| Edges::of(&across, ends, step, &runs, has_velocity))?;
         (!edges.is_refuted(&runs)).then_some(edges)
     }
 
