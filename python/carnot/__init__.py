@@ -8,7 +8,7 @@ Three lines around an unchanged training loop::
     print(watch.report())
 
 Before training: :func:`check`, :func:`init_`, :func:`param_groups`. Without a model: :func:`predict`, :func:`ensemble`,
-:func:`kernel`. Everything returns one :class:`Report`; what could not be done is an :class:`Error` with a remedy.
+:func:`kernel`, :func:`border`, :func:`transfer`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be done is an :class:`Error` with a remedy.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._ask import ask as _ask
 from ._error import Error
+from ._log import diagnose as _diagnose
 from ._native import __version__
 from ._report import Report
 
@@ -33,8 +34,10 @@ __all__ = [
     "Error",
     "Report",
     "__version__",
+    "border",
     "check",
     "data",
+    "diagnose",
     "ensemble",
     "init_",
     "kernel",
@@ -43,6 +46,7 @@ __all__ = [
     "param_groups",
     "phase",
     "predict",
+    "transfer",
     "watch",
 ]
 
@@ -162,6 +166,42 @@ def phase(**settings: Any) -> Report:
     :raises Error: with the nearest key when one is unknown.
     """
     return _ask("phase", None, **_split(settings))
+
+
+def border(network: _Path | None = None, **settings: Any) -> Report:
+    """Where learning ends: the border over two settings, found with a few short runs.
+
+    * ``network``: a shorthand such as ``"64-24x4-10"`` or ``"post:4x32"``, or a TOML file; ``settings`` are the keys of
+      ``carnot border``, such as ``y="depth"``, ``budget=25``; ``runs="runs"`` keeps runs as they land, so that a search
+      that was cut off goes on without repeating one
+
+    :raises Error: with the nearest key when one is unknown.
+    """
+    return _ask("border", network, **_split(settings))
+
+
+def transfer(network: _Path | None = None, **settings: Any) -> Report:
+    """A rate tuned on a small network, carried to a wider or deeper one, with an interval and a coordinate check.
+
+    * ``network`` and ``settings``: as in :func:`border`, the keys of ``carnot transfer``
+
+    :raises Error: with the nearest key when one is unknown.
+    """
+    return _ask("transfer", network, **_split(settings))
+
+
+def diagnose(log: Any, *, runs: _Path = "runs", **settings: Any) -> Report:
+    """What happened to a training, and what it is stuck at: plateau, divergence, spikes, overfitting.
+
+    * ``log``: a TensorBoard event file or a folder of them, CSV, JSON lines, ``trainer_state.json``, a recording, the name of a run in
+      ``runs``; or what is in memory: a dict of lists (``{"loss": [...], "val_loss": [...]}``), a list of dicts (``state.log_history`` of
+      a Hugging Face trainer), or a list of losses
+    * ``settings``: what is known beside it, the flags of ``carnot diagnose``: ``classes``, ``vocabulary``, ``labels``, ``data``, ``optimizer``, names of
+      series such as ``loss="train/nll"``
+
+    :raises Error: when it cannot be read, or holds no loss.
+    """
+    return _diagnose(log, runs, settings)
 
 
 def open(path: _Path, reference: _Path | None = None) -> Report:

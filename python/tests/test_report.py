@@ -13,6 +13,8 @@ import pytest
 
 import carnot
 
+FIXTURES = Path(__file__).parents[2] / "crates/carnot/tests/fixtures"
+
 
 def test_theory_is_asked_in_one_line() -> None:
     report = carnot.predict("784-128x50-10", activation="z * tanh(softplus(z))")
@@ -110,6 +112,40 @@ def test_without_torch_theory_works_and_the_rest_says_what_to_install() -> None:
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.stdout.startswith("python/no-torch pip install"), run.stderr
+
+
+def test_borders_and_rates_are_asked_with_keywords(tmp_path: Path) -> None:
+    given = dict(data="digits", y="width", y_from=8, y_to=32, length=40, budget=4, batch=16, seeds=1, samples=200)
+    report = carnot.border("64-8x2-10", runs=tmp_path, **given)
+    assert report.to_dict()["command"] == "border" and "border" in str(report)
+    # Kept runs are not made again.
+    again = carnot.border("64-8x2-10", runs=tmp_path, **given)
+    assert again.to_dict()["verdict"] == report.to_dict()["verdict"]
+    with pytest.raises(carnot.Error) as told:
+        carnot.border("64-8x2-10", data="digits", budgt=4)
+    assert "budget" in told.value.cause + told.value.remedy
+    with pytest.raises(carnot.Error):
+        carnot.transfer("64-8x2-10", data="digits", to_width=-3)
+
+
+def test_a_log_is_diagnosed_from_a_file_or_from_memory() -> None:
+    plateau = carnot.diagnose(FIXTURES / "plateau.csv", classes=10)
+    rows = [row.split(",") for row in (FIXTURES / "plateau.csv").read_text().split()]
+    columns = {name: [float(row[at]) if row[at] else None for row in rows[1:]] for at, name in enumerate(rows[0])}
+    held = carnot.diagnose(columns, classes=10)
+    assert held.to_dict()["verdict"] == plateau.to_dict()["verdict"]
+    assert [one.code for one in held.findings] == [one.code for one in plateau.findings]
+    falling = carnot.diagnose([2.3 * 0.97**step for step in range(200)], classes=10)
+    assert falling.to_dict()["verdict"] != plateau.to_dict()["verdict"]
+    for wrong, said in [(7, "no-history"), ({}, "no-history"), ([{"x": "y"}], "")]:
+        with pytest.raises(carnot.Error) as told:
+            carnot.diagnose(wrong)
+        assert said in told.value.code
+    with pytest.raises(carnot.Error) as told:
+        carnot.diagnose([1.0], clases=10)
+    assert "classes" in told.value.remedy
+    with pytest.raises(carnot.Error):
+        carnot.diagnose(FIXTURES / "nowhere.csv")
 
 
 def test_a_phase_diagram_is_asked_with_keywords() -> None:

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ask`] | the experiments of the lab, with keywords instead of flags |
 //! | [`data`] | data sets as arrays |
+//! | [`logged`] | what happened to a training, from its log |
 //! | [`report`] | the one report: text, page, data |
 //! | [`session`] | readings of a model while it trains, and recordings |
 //! | [`theory`] | what initialisation and rates a layer wants |
@@ -12,6 +13,7 @@
 mod ask;
 mod data;
 mod failure;
+mod logged;
 mod report;
 mod session;
 mod theory;
@@ -25,6 +27,8 @@ mod _native {
     use crate::ask::{ask, keys};
     #[pymodule_export]
     use crate::data::data;
+    #[pymodule_export]
+    use crate::logged::diagnose;
     #[pymodule_export]
     use crate::report::Report;
     #[pymodule_export]

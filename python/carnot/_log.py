@@ -1,0 +1,77 @@
+"""What happened to a training, from its log or from numbers in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import _native
+from ._error import Error
+from ._report import Report
+
+WORDS = (
+    "step", "loss", "val_loss", "rate", "grad_norm", "update_norm", "accuracy", "sharpness",
+    "labels", "data", "symbols", "optimizer",
+)  # fmt: skip
+NUMBERS = ("classes", "vocabulary", "unigram", "bigram", "clip", "batch", "steps", "momentum")
+
+
+def diagnose(log: Any, runs: str | os.PathLike[str], settings: dict[str, Any]) -> Report:
+    words: dict[str, str] = {}
+    numbers: dict[str, float] = {}
+    for key, value in settings.items():
+        if value is None:
+            continue
+        if key in WORDS:
+            words[key] = os.fspath(value)
+        elif key in NUMBERS:
+            numbers[key] = float(value)
+        else:
+            known = ", ".join(sorted(WORDS + NUMBERS))
+            raise Error("python/unknown-keyword", f"diagnose takes no keyword `{key}`", None, f"one of {known}")
+    if isinstance(log, (str, os.PathLike)):
+        return Report(_native.diagnose(os.fspath(log), os.fspath(runs), words, numbers))
+    rows = _rows(log)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return Report(_native.diagnose(os.fspath(path), os.fspath(runs), words, numbers))
+
+
+def _rows(log: Any) -> list[dict[str, Any]]:
+    """One mapping for each step: of columns, or as they are."""
+    if isinstance(log, Mapping):
+        columns = {str(name): [_plain(value) for value in column] for name, column in log.items() if _is_list(column)}
+        longest = max((len(column) for column in columns.values()), default=0)
+        rows = [{name: column[at] for name, column in columns.items() if at < len(column)} for at in range(longest)]
+    elif isinstance(log, Iterable):
+        rows = [_row(row) for row in log]
+    else:
+        rows = []
+    if not rows:
+        raise Error(
+            "python/no-history",
+            "there is no history to read",
+            f"a {type(log).__name__} holds no steps",
+            "a path, a dict of lists such as {'loss': [...]}, or a list of dicts, one for each step",
+        )
+    return rows
+
+
+def _row(row: Any) -> dict[str, Any]:
+    if isinstance(row, Mapping):
+        return {str(name): _plain(value) for name, value in row.items()}
+    # A list of numbers is a list of losses.
+    return {"loss": _plain(row)}
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "tolist") or (isinstance(value, Sequence) and not isinstance(value, str))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
