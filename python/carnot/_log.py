@@ -33,13 +33,18 @@ def diagnose(log: Any, runs: str | os.PathLike[str], settings: dict[str, Any]) -
         else:
             known = ", ".join(sorted(WORDS + NUMBERS))
             raise Error("python/unknown-keyword", f"diagnose takes no keyword `{key}`", None, f"one of {known}")
+    if words.get("symbols", "bytes") not in ("bytes", "characters"):
+        said = words["symbols"]
+        raise Error("python/unknown-symbols", f"symbols cannot be `{said}`", None, "symbols='characters' or symbols='bytes'")
     if isinstance(log, (str, os.PathLike)):
-        return Report(_native.diagnose(os.fspath(log), os.fspath(runs), words, numbers))
+        place = os.fspath(log)
+        return Report(_native.diagnose(place, os.fspath(runs), place, words, numbers))
     rows = _rows(log)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return Report(_native.diagnose(os.fspath(path), os.fspath(runs), words, numbers))
+        # The file is gone when the report is read: LOG stands for what was in memory.
+        return Report(_native.diagnose(os.fspath(path), os.fspath(runs), "LOG", words, numbers))
 
 
 def _rows(log: Any) -> list[dict[str, Any]]:

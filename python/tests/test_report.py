@@ -141,6 +141,12 @@ def test_a_log_is_diagnosed_from_a_file_or_from_memory() -> None:
         with pytest.raises(carnot.Error) as told:
             carnot.diagnose(wrong)
         assert said in told.value.code
+    blown = carnot.diagnose({"loss": [2.3 * 1.1**step for step in range(40)] + [float("nan")] * 5}, classes=10)
+    assert any(one.name == "diverged" for one in blown.findings), blown
+    assert "carnot diagnose LOG" in json.dumps(blown.to_dict())
+    with pytest.raises(carnot.Error) as told:
+        carnot.diagnose([2.3] * 40, symbols="words")
+    assert "characters" in told.value.remedy
     with pytest.raises(carnot.Error) as told:
         carnot.diagnose([1.0], clases=10)
     assert "classes" in told.value.remedy

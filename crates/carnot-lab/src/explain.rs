@@ -12,6 +12,7 @@ use crate::checks::PAGES;
 use crate::error::LabError;
 use crate::experiments::VERBS;
 use crate::experiments::question::Verb;
+use crate::logged::checks::PAGES as ON_LOGS;
 use crate::spec::keys::{Key, first_paragraph, keys};
 use crate::spec::nearest;
 
@@ -60,6 +61,7 @@ fn meanings(word: &str) -> Vec<Report> {
     let is_entry = |entry: &&Entry| is(entry.name) || entry.symbol == word.trim() || is(entry.title);
     all.extend(ENTRIES.iter().find(is_entry).map(symbol));
     all.extend(VERBS.iter().find(|verb| is(verb.verb())).map(|verb| command(*verb)));
+    all.extend(is(DIAGNOSE).then(diagnose));
     let is_row = |row: &&Row| is(row.name) || row.aliases.iter().any(|alias| is(alias));
     all.extend(ACTIVATIONS.iter().find(is_row).map(activation));
     all.extend(DATA.iter().find(|row| is(row.name)).map(|row| {
@@ -93,7 +95,7 @@ fn together(word: &str, meanings: Vec<Report>) -> Report {
 pub fn words() -> Vec<String> {
     let checks = PAGES.iter().flat_map(|page| [page.code, page.name]);
     let symbols = ENTRIES.iter().map(|entry| entry.name);
-    let verbs = VERBS.iter().map(|verb| verb.verb());
+    let verbs = VERBS.iter().map(|verb| verb.verb()).chain([DIAGNOSE]);
     let rows = ACTIVATIONS.iter().map(|row| row.name).chain(DATA.iter().map(|row| row.name));
     checks.chain(symbols).chain(verbs).chain(rows).map(str::to_string).collect()
 }
@@ -153,6 +155,40 @@ fn command(verb: &dyn Verb) -> Report {
     said(verb.verb(), "command", &lines)
 }
 
+/// The command that reads logs: no experiment, so it has no specification to read.
+const DIAGNOSE: &str = "diagnose";
+
+fn diagnose() -> Report {
+    let findings: Vec<String> = ON_LOGS.iter().map(|page| format!("{} {}", page.code, page.name)).collect();
+    said(
+        DIAGNOSE,
+        "command",
+        &[
+            ("is", "What happened to a training, from what it wrote down, and what it is stuck at.".into()),
+            (
+                "reads",
+                "TensorBoard event files, CSV, JSON lines, trainer_state.json, recordings and runs; half a last line is said, and the rest is read."
+                    .into(),
+            ),
+            (
+                "decides",
+                "Diverged: not finite, or far above where it was. Dead: the loss is exactly constant, or the gradient exactly zero. Stuck: the smoothed loss \
+                 ends no lower than the entropy of the frequencies less 0.1 nat or 3 %, whichever is smaller, and does not fall fast enough to pass it. Slow: as many steps again would take it \
+                 below. Learns: it ends below. Without a loss to compare with it cannot always be told."
+                    .into(),
+            ),
+            (
+                "names",
+                "A plateau at ln V (uniform answers), at the entropy of the frequencies (answers that ignore the input), or of pairs: --classes, --vocabulary, \
+                 --labels and --data say what these are."
+                    .into(),
+            ),
+            ("finds", findings.join(", ")),
+            ("try", "carnot diagnose LOG --classes 10; carnot diagnose --help lists all flags".into()),
+        ],
+    )
+}
+
 /// A setting by its key or flag, and the first experiment that has it.
 fn setting(word: &str) -> Option<(&'static str, Key)> {
     let name = word.trim_start_matches('-').replace('-', "_");
@@ -196,6 +232,9 @@ mod tests {
             report.summary
         );
         assert!(says("try", "carnot kernel --help"));
+        assert!(
+            explain(DIAGNOSE).is_ok_and(|page| page.summary.iter().any(|line| line.text.contains("R322")))
+        );
         // Every command can be found under its word, whatever else that word means.
         for verb in VERBS {
             let page = explain(verb.verb()).unwrap_or_else(|error| panic!("{error}"));

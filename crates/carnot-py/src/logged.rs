@@ -14,12 +14,14 @@ use crate::report::Report;
 /// The report on a log, a recording or a run.
 ///
 /// * `runs`: folder where runs are looked for
+/// * `shown`: the log as the user knows it, for the report
 /// * `words`, `numbers`: what is said beside the log, by the names of the flags of `carnot diagnose`
 #[pyfunction]
 pub fn diagnose(
     py: Python<'_>,
     path: PathBuf,
     runs: PathBuf,
+    shown: &str,
     mut words: HashMap<String, String>,
     mut numbers: HashMap<String, f64>,
 ) -> PyResult<Report> {
@@ -59,7 +61,7 @@ pub fn diagnose(
     if let Some(name) = words.keys().chain(numbers.keys()).next() {
         return Err(pyo3::exceptions::PyTypeError::new_err(format!("diagnose takes no {name}")));
     }
-    let command = format!("carnot diagnose {}", path.display());
+    let command = format!("carnot diagnose {shown}");
     let report = py.detach(|| logged::diagnose(&path, &runs, &asked, &command));
     report.map(Report::new).map_err(|error| raised(py, &error))
 }
