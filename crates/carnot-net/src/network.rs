@@ -151,6 +151,7 @@ fn named(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Named, NetworkErro
         let nothing = Spanned::new(at.clone(), DeValue::Array(empty()));
         table.insert(Spanned::new(at.clone(), held.into()), nothing);
     }
+    table.iter().try_for_each(|(key, value)| check_finite(key.get_ref(), value))?;
     let value = Spanned::new(at.clone(), DeValue::Table(table));
     let mut layer = Layer::read(key, toml::de::ValueDeserializer::from(value))
         .map_err(|error| layer_error(&error, key, &keys, at))?;
@@ -183,6 +184,23 @@ fn chains(value: Spanned<DeValue<'_>>, depth: usize) -> Result<Vec<Vec<Named>>, 
 
 fn empty<'a>() -> toml::de::DeArray<'a> {
     toml::de::DeArray::new()
+}
+
+/// Refuses NaN and infinities, which no number of a layer may be: kept as JSON they would be as if not given.
+fn check_finite(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(), NetworkError> {
+    match value.get_ref() {
+        DeValue::Float(float) => {
+            let text = float.as_str();
+            if text.replace('_', "").parse().is_ok_and(f64::is_finite) {
+                return Ok(());
+            }
+            let message = format!("{key} = {text} must be a finite number");
+            Err(NetworkError::Toml { message, at: value.span() })
+        }
+        DeValue::Array(values) => values.iter().try_for_each(|value| check_finite(key, value)),
+        DeValue::Table(table) => table.iter().try_for_each(|(key, value)| check_finite(key.get_ref(), value)),
+        _ => Ok(()),
+    }
 }
 
 fn check_activation(table: &DeTable<'_>) -> Result<(), NetworkError> {
@@ -255,4 +273,30 @@ pub fn nearest(word: &str, known: &[&str]) -> Option<String> {
     let scored = known.iter().map(|k| (strsim::damerau_levenshtein(word, k), *k));
     let (distance, best) = scored.min_by_key(|(distance, _)| *distance)?;
     (distance <= 2.max(word.chars().count() / 3)).then(|| best.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_layers_are_finite_or_refused_where_they_stand() {
+        for layer in [
+            "{ dense = 4, c_w = nan }",
+            "{ dense = 4, c_b = -inf }",
+            "{ dense = 4, c_w = 1e999 }",
+            "{ unembedding = 5, scale = nan }",
+            "{ attention = 4, positions = { decay = inf } }",
+            "{ residual = 1.0, block = [{ dense = 4, c_w = nan }] }",
+        ] {
+            let text = format!("input = [4]\nlayers = [{layer}]");
+            let Err(NetworkError::Toml { message, at }) = Network::from_toml(&text) else {
+                panic!("{layer}")
+            };
+            assert!(message.contains("finite"), "{layer}: {message}");
+            assert!(message.contains(&text[at]), "{layer}: {message}");
+        }
+        let plain = "input = [4]\nlayers = [{ dense = 4, c_w = 1_0.5, c_b = 1e-3 }]";
+        assert!(Network::from_toml(plain).is_ok());
+    }
 }
