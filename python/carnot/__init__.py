@@ -37,6 +37,7 @@ __all__ = [
     "border",
     "check",
     "data",
+    "describe",
     "diagnose",
     "ensemble",
     "init_",
@@ -229,16 +230,36 @@ def data(name: _Path, *, samples: int | None = None, seed: int = 0) -> tuple[Any
     return found
 
 
-def predict(network: _Path, **settings: Any) -> Report:
-    """Phase, best initialisation and scaling, expected signal, from theory: no data, no model.
+def predict(network: torch.nn.Module | _Path, batch: Any = None, **settings: Any) -> Report:
+    """Phase, best initialisation and scaling, expected signal, from theory.
 
-    * ``network``: a shorthand such as ``"784-128x50-10"`` or a TOML file
+    * ``network``: a shorthand such as ``"784-128x50-10"``, a TOML file, a ``config.json``: no data, no model. Or a PyTorch transformer
+      that has not been trained, with ``batch``, as :func:`watch` takes it: then its blocks, norms, activations and the variances of its
+      weights are read off the model, whatever it calls them, and the cosine of its own tokens stands beside theory's
     * ``settings``: the keys of ``carnot predict``, such as ``activation="tanh"``, ``c_w=1.5``; ``runs="runs"`` keeps the
       answer as the command line does
 
     :raises Error: with the nearest key when one is unknown.
     """
-    return _ask("predict", network, **_split(settings))
+    if isinstance(network, (str, os.PathLike)):
+        if batch is not None:
+            raise _unknown("batch", ["settings of carnot predict; a batch goes with a PyTorch model"])
+        return _ask("predict", network, **_split(settings))
+    report: Report = _needs_torch("predict").predict(network, batch, settings)
+    return report
+
+
+def describe(model: torch.nn.Module, batch: Any) -> str:
+    """A PyTorch transformer as the ``network.toml`` that every command takes: its layers, and the variances of its weights.
+
+    * ``batch``: as :func:`watch` takes it
+
+    :raises Error: with the reason, where the model is not a transformer of tokens that theory follows.
+    """
+    _needs_torch("watch")
+    from ._torch.structure import structure
+
+    return structure(model, batch).toml
 
 
 def ensemble(network: _Path, **settings: Any) -> Report:

@@ -20,10 +20,15 @@ def ask(
     fresh: bool = False,
 ) -> Report:
     """Answers ``word`` about ``network``; unknown or wrong keywords raise :class:`carnot.Error` with the nearest one."""
-    given = [(key, _text(value)) for key, value in settings.items() if value is not None]
+    given = texts(settings)
     place = None if network is None else os.fspath(network)
     kept = None if runs is None else os.fspath(runs)
     return Report(_native.ask(word, place, given, kept, threads, fresh))
+
+
+def texts(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Keywords as they are typed after flags; those that are ``None`` are left out."""
+    return [(key, _text(value)) for key, value in settings.items() if value is not None]
 
 
 def _text(value: Any) -> str:

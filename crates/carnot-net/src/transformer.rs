@@ -123,6 +123,55 @@ pub fn other(text: &str, design: &str, depth: usize) -> Option<String> {
     Some(sizes.text(name, is_causal))
 }
 
+/// A shorthand of the same sizes, with its norms in the same place, and the activation, for a transformer that is written out; `None` for
+/// what is none. How it is drawn may be another way.
+#[must_use]
+pub fn like(network: &Network) -> Option<(String, String)> {
+    let (mut attention, mut activation, mut ffn, mut embedding) = (None, None, None, None);
+    let (mut depth, mut sums, mut followed) = (0, 0, 0);
+    let mut pile: Vec<(&[Named], usize, bool)> = vec![(&network.layers, 1, false)];
+    while let Some((layers, times, in_branch)) = pile.pop() {
+        for (at, named) in layers.iter().enumerate() {
+            match &named.layer {
+                Layer::Embedding(found) => embedding = embedding.or(Some(found)),
+                Layer::Repeat(repeat) => pile.push((&repeat.block, times * repeat.times, in_branch)),
+                Layer::Residual(residual) => {
+                    let is_followed =
+                        layers.get(at + 1).is_some_and(|next| matches!(next.layer, Layer::Norm(_)));
+                    sums += times;
+                    followed += if is_followed { times } else { 0 };
+                    pile.push((&residual.block, times, true));
+                }
+                Layer::Branches(branches) => {
+                    pile.extend(branches.of.iter().map(|of| (&of[..], times, in_branch)))
+                }
+                Layer::Attention(found) => {
+                    attention = attention.or(Some(found));
+                    depth += times;
+                }
+                Layer::Activate(found) if in_branch => activation = activation.or(Some(found)),
+                Layer::Dense(found) if in_branch => ffn = ffn.max(Some(found.width)),
+                _ => {}
+            }
+        }
+    }
+    let (attention, embedding) = (attention?, embedding?);
+    let name = if 2 * followed > sums { "post" } else { "pre" };
+    let &(_, design, is_causal) = DESIGNS.iter().find(|(known, ..)| *known == name)?;
+    let sizes = Sizes {
+        heads: attention.heads,
+        ffn: ffn?,
+        tokens: network.input.positions(),
+        vocabulary: embedding.vocabulary,
+        is_causal: attention.causal,
+        has_qk_norm: attention.qk_norm,
+        is_tied: network.layers.last().is_some_and(|last| matches!(last.layer, Layer::Unembedding(_))),
+        ..Sizes::usual(design, depth, embedding.width, is_causal)
+    };
+    let fits = embedding.width.is_multiple_of(sizes.heads);
+    fits.then(|| Some((sizes.text(name, is_causal), activation?.activation.name.clone())))?
+}
+
 fn inside(named: &Named) -> Vec<&Layer> {
     match &named.layer {
         Layer::Residual(residual) => residual.block.iter().map(|named| &named.layer).collect(),
@@ -357,6 +406,14 @@ mod tests {
         assert_eq!(resized(&of("deepnorm:4x32"), Some(9), None), Some(of("deepnorm:9x32")));
         assert_eq!(resized(&of("pre:4x32,ffn=64"), None, Some(48)), Some(of("pre:4x48,ffn=96,heads=6")));
         assert_eq!(resized(&of("post:4x64"), Some(2), Some(128)), Some(of("post:2x128,heads=8")));
+        for text in ["post:2x64", "pre:3x48,ffn=64,causal=0", "post:1x32,heads=2", "pre:2x8,tied=1,qk-norm=1"]
+        {
+            assert_eq!(like(&of(text)), Some((text.into(), "relu".into())));
+        }
+        assert_eq!(like(&of("deepnorm:2x64")).unwrap().0, "post:2x64");
+        let drawn = of("post:2x64").to_toml().replace("c_w = 1.0", "c_w = 0.9");
+        let drawn = Network::from_toml(&drawn).unwrap();
+        assert_eq!((shorthand_of(&drawn), like(&drawn).unwrap().0), (None, "post:2x64".into()));
         assert!(looks_like("bert:12x768") && !looks_like("model.toml") && !looks_like("c:12"));
     }
 

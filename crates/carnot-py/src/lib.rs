@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use crate::session::{Session, recording_report};
     #[pymodule_export]
-    use crate::theory::{critical, rate_factor};
+    use crate::theory::{critical, predict_model, rate_factor};
 
     use super::*;
 

@@ -1,6 +1,10 @@
-//! What initialisation an activation wants, and which rate a layer.
+//! What initialisation an activation wants, which rate a layer, and what a model of PyTorch will do.
 
 use carnot_lab::diagnose::Explain;
+use carnot_lab::error::LabError;
+use carnot_lab::experiments::predict::beside::{self, Seen};
+use carnot_lab::experiments::verb;
+use carnot_lab::spec::{self, Given};
 use carnot_net::activation::Activation;
 use carnot_theory::parametrization::{Group, maximal_update, meta_principled, standard};
 use carnot_theory::recommend::{Choice, recommended_init};
@@ -8,6 +12,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::failure::raised;
+use crate::report::Report;
 
 /// The variances that keep signals and distances, for an activation: (C_W, C_b, words, is critical).
 ///
@@ -62,4 +67,40 @@ pub fn rate_factor(py: Python<'_>, scaling: &str, group: &str, optimizer: &str, 
         "adam" => Ok(factors.adam * factors.output),
         other => Err(unknown("optimizer", other)),
     }
+}
+
+/// The prediction for a model that was read off PyTorch, beside what one batch shows of it.
+///
+/// * `name`: what the model is called
+/// * `network`: its layers with the variances of their weights, as TOML
+/// * `settings`: keys of `carnot predict` and their texts
+/// * `cosines`: mean cosine of two tokens at the start and behind each block, with its error
+/// * `notes`: what was noticed on reading it
+#[pyfunction]
+pub fn predict_model(
+    py: Python<'_>,
+    name: String,
+    network: &str,
+    settings: Vec<(String, String)>,
+    cosines: Vec<(f64, Option<f64>)>,
+    notes: Vec<String>,
+) -> PyResult<Report> {
+    let seen = Seen { name, cosines, notes };
+    let answer = || -> Result<carnot_report::report::Report, LabError> {
+        let folder = tempfile::tempdir().map_err(unwritten)?;
+        let path = folder.path().join("model.toml");
+        std::fs::write(&path, network).map_err(unwritten)?;
+        let given = Given { network: Some(path.display().to_string()), flags: settings };
+        let question = spec::ask(verb("predict")?, &given)?;
+        let mut report = question.report(&[])?;
+        report.provenance.command = "carnot.predict(model, batch)".into();
+        report.provenance.spec = Some(question.spec().clone());
+        beside::put(&mut report, &seen);
+        Ok(report)
+    };
+    py.detach(answer).map(Report::new).map_err(|error| raised(py, &error))
+}
+
+fn unwritten(error: std::io::Error) -> LabError {
+    LabError::Store { action: "create", path: std::env::temp_dir(), error }
 }

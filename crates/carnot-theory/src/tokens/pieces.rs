@@ -5,6 +5,7 @@ use carnot_net::error::Unknown;
 use carnot_net::hyper::LayerInit;
 use carnot_net::layers::Layer;
 use carnot_net::layers::attention::{Attention, Scaling, Weighting};
+use carnot_net::layers::branches::{Branches, Join};
 use carnot_net::layers::positional::Positional;
 use carnot_net::plan::{Plan, Site};
 use serde::{Deserialize, Serialize};
@@ -200,8 +201,24 @@ impl Builder<'_> {
                 Piece::Skip { skip: residual.skip, branch: residual.branch, inside }
             }
             Layer::Attention(attention) => self.attend(site, attention)?,
+            Layer::Branches(branches) => self.gate(site, branches).ok_or_else(|| no("cosine of tokens"))?,
             _ => return Err(no("cosine of tokens")),
         })
+    }
+
+    /// σ(W₁x)·W₃x, with the means of both variances.
+    fn gate(&self, site: &Site, branches: &Branches) -> Option<Piece> {
+        let lengths: Vec<usize> = branches.of.iter().map(Vec::len).collect();
+        let [gate, bend, other] = &site.inside[..] else { return None };
+        let Layer::Activate(activate) = &bend.layer else { return None };
+        let are_dense = [gate, other].iter().all(|site| matches!(site.layer, Layer::Dense(_)));
+        if branches.join != Join::Product || lengths != [2, 1] || !are_dense {
+            return None;
+        }
+        let [mut matrix, second] = [gate, other].map(|site| self.matrix(site, Group::MlpIn));
+        matrix.c = f64::midpoint(matrix.c, second.c);
+        matrix.c_b = f64::midpoint(matrix.c_b, second.c_b);
+        Some(Piece::Gate(activate.activation.formula.clone(), matrix))
     }
 
     fn attend(&mut self, site: &Site, attention: &Attention) -> Result<Piece, Unknown> {

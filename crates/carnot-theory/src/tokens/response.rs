@@ -140,9 +140,13 @@ pub(super) fn nodes(
                 Node::Bend(slopes.times(1.0 / before.size), None)
             }
             Piece::Gate(formula, matrix) => {
-                let squeeze = memory.squeeze(formula, matrix.c * before.size, true, "a gate")?;
-                let slopes = Products { same: squeeze.slope(0.0), cross: squeeze.slope(apart) };
-                Node::Bend(slopes.times(1.0 / before.size), Some((*matrix, entering)))
+                let size = matrix.c * before.size + matrix.c_b;
+                // Of a change of the stream the gate sees the share that is not its bias.
+                let share = matrix.c / size;
+                let squeeze = memory.squeeze(formula, size, true, "a gate")?;
+                let cross = squeeze.slope(apart * share * before.size);
+                let slopes = Products { same: squeeze.slope(0.0), cross };
+                Node::Bend(slopes.times(share), Some((*matrix, entering)))
             }
             Piece::Norm => Node::Norm(before.size),
             Piece::Attend(attend) => Node::Attend(attend.clone(), entering, Mixing::of(attend, entering)),

@@ -121,7 +121,8 @@ pub(super) fn behind(piece: &Piece, state: Option<State>, memory: &mut Memory) -
         Piece::Linear(matrix) => dense(state, matrix),
         Piece::Bend(formula, layer) => state.bent(memory.squeeze(formula, state.size, false, layer)?),
         Piece::Gate(formula, matrix) => {
-            state.bent(memory.squeeze(formula, matrix.c * state.size, true, "a gate")?)
+            let inner = dense(state, matrix);
+            inner.bent(memory.squeeze(formula, inner.size, true, "a gate")?)
         }
         Piece::Norm if state.size > 0.0 => state.normalised(),
         Piece::Norm => {

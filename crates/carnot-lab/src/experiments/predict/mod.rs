@@ -1,5 +1,6 @@
 //! `carnot predict`: what theory expects of a network, and the initialisation it would choose.
 
+pub mod beside;
 mod groups;
 mod stream;
 mod transformer;

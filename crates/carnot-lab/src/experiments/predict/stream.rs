@@ -63,13 +63,13 @@ pub struct Variant<'a> {
     pub name: &'a str,
     /// Where norms stand.
     pub norms: Norms,
-    /// The stream behind each block.
+    /// The stream at its start and behind each block.
     pub streams: &'a [Stream],
     /// Mean-square change of the last stream for a relative change of every matrix, over its square; `None` where it is not known.
     pub amplification: Option<f64>,
 }
 
-pub fn chart(variants: &[Variant], start: Start) -> Chart {
+pub fn chart(variants: &[Variant]) -> Chart {
     let mut chart = Chart::new(
         "What is left of a token",
         "Share of a token's own part of the stream that its vector still has behind each block.",
@@ -78,15 +78,16 @@ pub fn chart(variants: &[Variant], start: Start) -> Chart {
     );
     for Variant { name, streams, .. } in variants {
         let x: Vec<f64> = (0..streams.len()).map(|block| block as f64).collect();
-        let y: Vec<f64> = streams.iter().map(|stream| stream.information / start.information).collect();
+        let y: Vec<f64> = streams.iter().map(|stream| stream.information / streams[0].information).collect();
         chart = chart.with(Series::line(name, &x, &y));
     }
     chart
 }
 
-pub fn designs(variants: &[Variant], start: Start) -> Table {
+pub fn designs(variants: &[Variant]) -> Table {
     let row = |variant: &Variant| {
-        let last = variant.streams[variant.streams.len() - 1];
+        let (first, last) = (variant.streams[0], variant.streams[variant.streams.len() - 1]);
+        let start = Start { similarity: first.similarity, information: first.information, size: first.size };
         Row::new(vec![
             Cell::text(variant.name),
             Cell::significant(last.similarity, 3),
@@ -97,7 +98,7 @@ pub fn designs(variants: &[Variant], start: Start) -> Table {
     };
     Table {
         title: "Designs".into(),
-        caption: "The same sizes with other norms; DeepNorm (arXiv:2203.00555) with its own start. How far the last stream moves when every \
+        caption: "The same sizes with other norms, each drawn as it usually is; DeepNorm is arXiv:2203.00555. How far the last stream moves when every \
                   matrix of the blocks changes by 1 %."
             .into(),
         columns: vec![

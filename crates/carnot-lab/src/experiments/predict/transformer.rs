@@ -197,8 +197,8 @@ pub fn report(spec: &PredictSpec, choice: &ModelChoice) -> Result<Report, LabErr
     }
     let amplification = moves(&model.deep_norm());
     variants.push(Variant { name: "DeepNorm", norms: Norms::Post, streams: &deep, amplification });
-    report.sections.push(Section::Chart(chart(&variants, start)));
-    report.sections.push(Section::Table(designs(&variants, start)));
+    report.sections.push(Section::Chart(chart(&variants)));
+    report.sections.push(Section::Table(designs(&variants)));
     report.sections.push(Section::Table(widths(&model, start)?));
     if let Some(groups) = groups {
         report.sections.extend(groups.tables()?.map(Section::Table));

@@ -2,6 +2,8 @@
 
 use carnot_net::error::Unknown;
 use carnot_net::layers::Layer;
+use carnot_net::layers::repeat::Repeat;
+use carnot_net::network::Network;
 use carnot_net::plan::{Plan, Site};
 use carnot_net::shorthand::{Style, parse};
 use carnot_net::transformer;
@@ -136,8 +138,8 @@ pub fn report(spec: &PredictSpec, plan: &Plan) -> Result<Report, LabError> {
         let amplification = amplified(&walked.pieces, &mut memory).ok();
         variants.push(Variant { name, norms: walked.norms, streams: &walked.streams, amplification });
     }
-    report.sections.push(Section::Chart(chart(&variants, asked.start)));
-    report.sections.push(Section::Table(designs(&variants, asked.start)));
+    report.sections.push(Section::Chart(chart(&variants)));
+    report.sections.push(Section::Table(designs(&variants)));
     if let Some(table) = depths(spec, matches, &mut memory)? {
         report.sections.push(Section::Table(table));
     }
@@ -189,7 +191,7 @@ fn others(
     depth: usize,
     memory: &mut Memory,
 ) -> Result<Vec<Other>, LabError> {
-    let Some((text, activation)) = transformer::shorthand_of(spec.network.network()) else {
+    let Some((text, activation)) = transformer::like(spec.network.network()) else {
         return Ok(Vec::new());
     };
     let mut all = Vec::new();
@@ -214,10 +216,46 @@ fn of_text(
     Walked::of(&plan, &spec.init, matches, memory)
 }
 
-/// How deep each design may be, for the sizes of a shorthand.
+fn deepest_row(name: &str, deepest: Option<usize>, norms: Norms) -> Row {
+    let then = match (deepest, norms) {
+        (None, _) => Word::Learns,
+        (_, Norms::Post) => Word::LearnsAtACost,
+        _ => Word::CannotTell,
+    };
+    let words = deepest.map_or(format!("more than {MOST}"), |depth| depth.to_string());
+    Row::new(vec![Cell::text(name), Cell::text(words), Cell::text(says(then))])
+}
+
+/// How deep a network may be whose one block is repeated, drawn as it is.
+fn own_depth(
+    spec: &PredictSpec,
+    network: &Network,
+    matches: f64,
+    memory: &mut Memory,
+) -> Result<Option<Row>, LabError> {
+    let mut deep = network.clone();
+    let mut repeats: Vec<&mut Repeat> = Vec::new();
+    for named in &mut deep.layers {
+        if let Layer::Repeat(repeat) = &mut named.layer {
+            repeats.push(repeat);
+        }
+    }
+    let [repeat] = &mut repeats[..] else { return Ok(None) };
+    repeat.times = MOST;
+    let Ok(walked) = Walked::of(&Plan::new(&deep)?, &spec.init, matches, memory)? else { return Ok(None) };
+    let keeps = |stream: &Stream| word(walked.norms, walked.start, stream) == Word::Learns;
+    let lost = walked.streams.iter().position(|stream| !keeps(stream));
+    Ok(Some(deepest_row("as it is", lost.map(|lost| lost.saturating_sub(1)), walked.norms)))
+}
+
+/// How deep each design may be, for the sizes of the network, and the network itself where it is drawn as no design is.
 fn depths(spec: &PredictSpec, matches: f64, memory: &mut Memory) -> Result<Option<Table>, LabError> {
-    let Some((text, activation)) = transformer::shorthand_of(spec.network.network()) else { return Ok(None) };
+    let network = spec.network.network();
+    let Some((text, activation)) = transformer::like(network) else { return Ok(None) };
     let mut rows = Vec::new();
+    if transformer::shorthand_of(network).is_none() {
+        rows.extend(own_depth(spec, network, matches, memory)?);
+    }
     for design in ["post", "pre", "deepnorm", "sandwich"] {
         let mut at = |depth: usize| -> Result<Option<Walked>, LabError> {
             let Some(other) = transformer::other(&text, design, depth) else { return Ok(None) };
@@ -241,13 +279,10 @@ fn depths(spec: &PredictSpec, matches: f64, memory: &mut Memory) -> Result<Optio
             }
             Some(lost) => Some(lost.saturating_sub(1)),
         };
-        let then = match (deepest, whole.norms) {
-            (None, _) => Word::Learns,
-            (_, Norms::Post) => Word::LearnsAtACost,
-            _ => Word::CannotTell,
-        };
-        let words = deepest.map_or(format!("more than {MOST}"), |depth| depth.to_string());
-        rows.push(Row::new(vec![Cell::text(design), Cell::text(words), Cell::text(says(then))]));
+        rows.push(deepest_row(design, deepest, whole.norms));
+    }
+    if rows.is_empty() {
+        return Ok(None);
     }
     Ok(Some(Table {
         title: "How deep".into(),
