@@ -7,8 +7,9 @@ Three lines around an unchanged training loop::
     ...                                           # training as it is
     print(watch.report())
 
-Before training: :func:`check`, :func:`init_`, :func:`param_groups`. Without a model: :func:`predict`, :func:`ensemble`,
-:func:`kernel`, :func:`border`, :func:`transfer`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be done is an :class:`Error` with a remedy.
+Before training: :func:`check`, :func:`predict`, :func:`init_`, :func:`param_groups`. Without a model: :func:`predict`, :func:`ensemble`,
+:func:`kernel`, :func:`border`, :func:`transfer`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be
+done is an :class:`Error` with a remedy.
 """
 
 from __future__ import annotations

@@ -10,41 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from . import _native
+from ._ask import texts
 from ._error import Error
 from ._report import Report
 
-WORDS = (
-    "step", "loss", "val_loss", "rate", "grad_norm", "update_norm", "accuracy", "sharpness",
-    "labels", "data", "symbols", "optimizer",
-)  # fmt: skip
-NUMBERS = ("classes", "vocabulary", "unigram", "bigram", "clip", "batch", "steps", "momentum")
-
 
 def diagnose(log: Any, runs: str | os.PathLike[str], settings: dict[str, Any]) -> Report:
-    words: dict[str, str] = {}
-    numbers: dict[str, float] = {}
-    for key, value in settings.items():
-        if value is None:
-            continue
-        if key in WORDS:
-            words[key] = os.fspath(value)
-        elif key in NUMBERS:
-            numbers[key] = float(value)
-        else:
-            known = ", ".join(sorted(WORDS + NUMBERS))
-            raise Error("python/unknown-keyword", f"diagnose takes no keyword `{key}`", None, f"one of {known}")
-    if words.get("symbols", "bytes") not in ("bytes", "characters"):
-        said = words["symbols"]
-        raise Error("python/unknown-symbols", f"symbols cannot be `{said}`", None, "symbols='characters' or symbols='bytes'")
+    given = texts(settings)
     if isinstance(log, (str, os.PathLike)):
         place = os.fspath(log)
-        return Report(_native.diagnose(place, os.fspath(runs), place, words, numbers))
+        return Report(_native.diagnose(place, os.fspath(runs), place, given))
     rows = _rows(log)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         # The file is gone when the report is read: LOG stands for what was in memory.
-        return Report(_native.diagnose(os.fspath(path), os.fspath(runs), "LOG", words, numbers))
+        return Report(_native.diagnose(os.fspath(path), os.fspath(runs), "LOG", given))
 
 
 def _rows(log: Any) -> list[dict[str, Any]]:

@@ -150,7 +150,11 @@ def test_a_log_is_diagnosed_from_a_file_or_from_memory() -> None:
     assert "characters" in told.value.remedy
     with pytest.raises(carnot.Error) as told:
         carnot.diagnose([1.0], clases=10)
-    assert "classes" in told.value.remedy
+    assert "classes" in told.value.cause
+    for wrong in [{"classes": "ten"}, {"classes": 9.5}, {"clip": "much"}, {"classes": 1}, {"unigram": float("nan")}]:
+        with pytest.raises(carnot.Error) as told:
+            carnot.diagnose([2.3] * 40, **wrong)
+        assert next(iter(wrong)) in told.value.problem
     with pytest.raises(carnot.Error):
         carnot.diagnose(FIXTURES / "nowhere.csv")
 

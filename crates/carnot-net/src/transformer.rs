@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(resized(&of("deepnorm:4x32"), Some(9), None), Some(of("deepnorm:9x32")));
         assert_eq!(resized(&of("pre:4x32,ffn=64"), None, Some(48)), Some(of("pre:4x48,ffn=96,heads=6")));
         assert_eq!(resized(&of("post:4x64"), Some(2), Some(128)), Some(of("post:2x128,heads=8")));
-        for text in ["post:2x64", "pre:3x48,ffn=64,causal=0", "post:1x32,heads=2", "pre:2x8,tied=1,qk-norm=1"]
+        for text in ["post:2x64", "pre:3x48,ffn=64,causal=0", "post:1x32,heads=2", "pre:2x8,qk-norm=1,tied=1"]
         {
             assert_eq!(like(&of(text)), Some((text.into(), "relu".into())));
         }

@@ -72,7 +72,7 @@ pub fn rate_factor(py: Python<'_>, scaling: &str, group: &str, optimizer: &str, 
 /// The prediction for a model that was read off PyTorch, beside what one batch shows of it.
 ///
 /// * `name`: what the model is called
-/// * `network`: its layers with the variances of their weights, as TOML
+/// * `network`: file with its layers and the variances of their weights, as TOML
 /// * `settings`: keys of `carnot predict` and their texts
 /// * `cosines`: mean cosine of two tokens at the start and behind each block, with its error
 /// * `notes`: what was noticed on reading it
@@ -80,17 +80,14 @@ pub fn rate_factor(py: Python<'_>, scaling: &str, group: &str, optimizer: &str, 
 pub fn predict_model(
     py: Python<'_>,
     name: String,
-    network: &str,
+    network: String,
     settings: Vec<(String, String)>,
     cosines: Vec<(f64, Option<f64>)>,
     notes: Vec<String>,
 ) -> PyResult<Report> {
     let seen = Seen { name, cosines, notes };
     let answer = || -> Result<carnot_report::report::Report, LabError> {
-        let folder = tempfile::tempdir().map_err(unwritten)?;
-        let path = folder.path().join("model.toml");
-        std::fs::write(&path, network).map_err(unwritten)?;
-        let given = Given { network: Some(path.display().to_string()), flags: settings };
+        let given = Given { network: Some(network), flags: settings };
         let question = spec::ask(verb("predict")?, &given)?;
         let mut report = question.report(&[])?;
         report.provenance.command = "carnot.predict(model, batch)".into();
@@ -99,8 +96,4 @@ pub fn predict_model(
         Ok(report)
     };
     py.detach(answer).map(Report::new).map_err(|error| raised(py, &error))
-}
-
-fn unwritten(error: std::io::Error) -> LabError {
-    LabError::Store { action: "create", path: std::env::temp_dir(), error }
 }

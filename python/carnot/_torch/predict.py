@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -18,4 +20,7 @@ def predict(model: nn.Module, batch: Any, settings: dict[str, Any]) -> Report:
     name = type(tree.unwrap(model)).__name__
     found = structure(model, batch)
     given = {"token_match": f"{found.matches:.6g}"} | settings
-    return Report(_native.predict_model(name, found.toml, texts(given), found.cosines, found.notes))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.toml"
+        path.write_text(found.toml, encoding="utf-8")
+        return Report(_native.predict_model(name, str(path), texts(given), found.cosines, found.notes))

@@ -53,7 +53,10 @@ impl Explain for LabError {
                     "config/unknown-key",
                     problem,
                     meant(nearest.as_deref(), "no key has a similar name"),
-                    format!("carnot new {verb}   prints every key"),
+                    match crate::experiments::verb(verb) {
+                        Ok(_) => format!("carnot new {verb}   prints every key"),
+                        Err(_) => format!("carnot {verb} --help   prints every flag"),
+                    },
                 ),
             ),
             LabError::WrongValue { key, accepts, nearest, origin, .. } => placed(

@@ -1,13 +1,14 @@
 //! What the user says beside the log: names of series, losses to compare with, the optimizer.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 pub use carnot_log::names::Given;
 pub use carnot_log::reference::Symbol;
 use carnot_log::reference::{Kind, Reference, of_labels, of_text};
 use carnot_sim::edge::Descent;
 
-use crate::error::LabError;
+use crate::error::{LabError, Origin};
 
 /// Everything that may be said; nothing need be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +43,71 @@ pub struct Asked {
     pub momentum: Option<f64>,
 }
 
+/// Everything that can be said, by the names of the flags.
+const KEYS: &[&str] = &[
+    "step",
+    "loss",
+    "val_loss",
+    "rate",
+    "grad_norm",
+    "update_norm",
+    "accuracy",
+    "sharpness",
+    "classes",
+    "vocabulary",
+    "labels",
+    "data",
+    "symbols",
+    "unigram",
+    "bigram",
+    "clip",
+    "batch",
+    "steps",
+    "optimizer",
+    "momentum",
+];
+
 impl Asked {
+    /// From keys and their texts, as they stand behind flags.
+    ///
+    /// # Errors
+    /// [`LabError::UnknownKey`], [`LabError::OutOfRange`] for what is no number where one is needed.
+    pub fn of(settings: &[(String, String)]) -> Result<Asked, LabError> {
+        let mut asked = Asked::default();
+        for (key, text) in settings {
+            let word = || Some(text.clone());
+            let Some(key) = KEYS.iter().find(|known| *known == key).copied() else {
+                let nearest = crate::spec::nearest(key, KEYS);
+                let origin = Origin::Default;
+                return Err(LabError::UnknownKey { key: key.clone(), verb: "diagnose", nearest, origin });
+            };
+            match key {
+                "step" => asked.step = word(),
+                "loss" => asked.names.loss = word(),
+                "val_loss" => asked.names.validation = word(),
+                "rate" => asked.names.rate = word(),
+                "grad_norm" => asked.names.gradient = word(),
+                "update_norm" => asked.names.update = word(),
+                "accuracy" => asked.names.accuracy = word(),
+                "sharpness" => asked.names.sharpness = word(),
+                "classes" => asked.classes = Some(parsed(key, text, "a whole number")?),
+                "vocabulary" => asked.vocabulary = Some(parsed(key, text, "a whole number")?),
+                "labels" => asked.labels = Some(text.into()),
+                "data" => asked.data = Some(text.into()),
+                "symbols" => asked.symbols = parsed(key, text, "characters or bytes")?,
+                "unigram" => asked.unigram = Some(parsed(key, text, "a number")?),
+                "bigram" => asked.bigram = Some(parsed(key, text, "a number")?),
+                "clip" => asked.clip = Some(parsed(key, text, "a number")?),
+                "batch" => asked.batch = Some(parsed(key, text, "a number")?),
+                "steps" => asked.steps = Some(parsed(key, text, "a number")?),
+                "optimizer" => asked.optimizer = word(),
+                "momentum" => asked.momentum = Some(parsed(key, text, "a number")?),
+                _ => unreachable!("{key} stands in the table"),
+            }
+        }
+        Ok(asked)
+    }
+
     /// Losses to compare with, the highest first; a number that was given wins over one that is counted.
     ///
     /// # Errors
@@ -104,6 +169,11 @@ impl Asked {
         }
         Ok(())
     }
+}
+
+fn parsed<T: FromStr>(key: &'static str, text: &str, range: &str) -> Result<T, LabError> {
+    let value = text.chars().take(40).collect();
+    text.parse().map_err(|_| LabError::OutOfRange { key, value, range: range.into() })
 }
 
 fn put(all: &mut Vec<Reference>, reference: Reference) {

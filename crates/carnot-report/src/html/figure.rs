@@ -61,7 +61,8 @@ fn key(series: &Series, nth: usize) -> String {
         Kind::Band => "<rect x=\"0\" y=\"1\" width=\"18\" height=\"8\" rx=\"1\" opacity=\"0.22\" fill=\"currentColor\"/>".to_string(),
         Kind::Dots => "<circle cx=\"9\" cy=\"5\" r=\"3\" fill=\"currentColor\"/><path d=\"M9 0v10\" stroke=\"currentColor\"/>".to_string(),
         Kind::Line => {
-            let dash = ["", " stroke-dasharray=\"5 3\"", " stroke-dasharray=\"2 2\""][nth.min(2)];
+            let dash = ["", "5 3", "2 2", "10 3"][nth.min(3)];
+            let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
             format!("<path d=\"M0 5h18\" stroke=\"currentColor\" stroke-width=\"2\"{dash}/>")
         }
     };

@@ -221,7 +221,7 @@ fn line(plane: &Plane, series: &Series, nth: usize, x: &Scale, y: &Scale) {
         match nth {
             0 => put(plane, &PathElement::new(run, style)),
             nth => {
-                let (size, gap) = if nth == 1 { (6.0, 4.0) } else { (2.0, 3.0) };
+                let (size, gap) = [(6.0, 4.0), (2.0, 3.0), (14.0, 4.0)][(nth - 1).min(2)];
                 put(plane, &DashedPathElement::new(run, (size * UNIT) as u32, (gap * UNIT) as u32, style));
             }
         }
