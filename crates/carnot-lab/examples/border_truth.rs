@@ -4,7 +4,7 @@
 //! learns refined to a fortieth of a decade. Then the search of `carnot border`, random places, a search for
 //! the best rate in the manner of TPE, and a quad-tree look for it with the same short runs, in the same box, with ten search seeds. Prints error of the
 //! border in decades, runs and steps. With `--keep FOLDER` truths are kept there, as JSON, and read again. With `--whole` the search of `carnot border` alone, with runs of the
-//! full length: what is left of its error is not owed to early verdicts.
+//! full length: what is left of its error is not owed to early verdicts. Over three settings the searches have twice the runs, and TPE and the quad-tree are left out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use carnot_lab::experiments::border::foretell::{Predicted, predict};
 use carnot_lab::experiments::border::run::{Done, Shared, outcome, whole};
-use carnot_lab::experiments::border::search::{PREDICTED, Search, rows};
-use carnot_lab::experiments::border::{Border, BorderSpec};
+use carnot_lab::experiments::border::search::{Search, foretold, rows};
+use carnot_lab::experiments::border::{Across, Border, BorderSpec};
 use carnot_lab::experiments::{Experiment, Point};
 use carnot_math::random::Stream;
 use rayon::prelude::*;
@@ -29,10 +29,8 @@ const NETWORKS: usize = 4;
 /// The same of transformers on text, which take thirty times as long a step; of rates they have [`GRID_OF_TEXT`].
 const NETWORKS_OF_TEXT: usize = 2;
 const GRID_OF_TEXT: usize = 24;
-/// Runs after which errors are read.
-const CHECKPOINTS: [usize; 2] = [15, 25];
-/// Runs that each method may spend.
-const SPENT: usize = CHECKPOINTS[1];
+/// Runs after which errors are read, of two settings and of three; the last are what each method may spend.
+const CHECKPOINTS: [[usize; 2]; 2] = [[15, 25], [25, 50]];
 
 /// A search with a seed: the settings it is read with, and its runs in order.
 type Method<'a> = dyn Fn(u64) -> (BorderSpec, Vec<Done>) + 'a;
@@ -55,6 +53,7 @@ fn families() -> Vec<(&'static str, serde_json::Value)> {
     };
     let mut momentum = width.clone();
     momentum["optimizer"] = json!("momentum");
+    let both = |from: u32, to: u32, optimizer: &str| json!({ "y": "depth", "y_from": 2, "y_to": 8, "z": "width", "z_from": from, "z_to": to, "optimizer": optimizer, "budget": 50 });
     // The text must be installed: see the table of data sets.
     let text = |network: &str, deepest: usize| {
         json!({ "network": network, "data": "macedonian", "length": 400, "batch": 6, "init": "xavier", "optimizer": "adam", "seeds": NETWORKS_OF_TEXT,
@@ -84,6 +83,17 @@ fn families() -> Vec<(&'static str, serde_json::Value)> {
             ),
         ),
         ("adam-gelu-cw", base("64-24x4-10", "gelu", adam(&c_w(1.0, 5.0)))),
+        ("tanh-depth-width", base("64-24x4-10", "tanh", both(8, 96, "sgd"))),
+        ("relu-depth-width", base("64-24x4-10", "relu", both(8, 96, "sgd"))),
+        (
+            "tanh-depth-cw",
+            base(
+                "64-24x4-10",
+                "tanh",
+                json!({ "y": "depth", "y_from": 2, "y_to": 8, "z": "c-w", "z_from": 0.5, "z_to": 5.0, "budget": 50 }),
+            ),
+        ),
+        ("adam-gelu-depth-width", base("64-24x4-10", "gelu", both(8, 96, "adam"))),
         ("post-depth", text("post:2x32", 6)),
         ("pre-depth", text("pre:2x32", 8)),
         ("deepnorm-depth", text("deepnorm:2x32", 8)),
@@ -127,7 +137,7 @@ fn truth(spec: &BorderSpec, shared: &Shared, (low, high): (f64, f64)) -> Truth {
     let networks = spec.seeds as usize;
     let grid = if networks == NETWORKS_OF_TEXT { GRID_OF_TEXT } else { GRID };
     let height = |i: usize| low + (high - low) * i as f64 / (grid - 1) as f64;
-    let row = |y: f64, network: usize| {
+    let row = |y: Across, network: usize| {
         let cell = |i: usize| {
             let x = 10f64.powf(height(i));
             let short = outcome(spec, shared, network, x, y, &mut |_, _| {}).unwrap();
@@ -176,9 +186,10 @@ fn truth(spec: &BorderSpec, shared: &Shared, (low, high): (f64, f64)) -> Truth {
             of_networks[0].0.iter().map(|cell| letter(of(cell))).collect::<String>()
         };
         eprintln!(
-            "{}  {}  y {y:.3} edge {mean:.3}",
+            "{}  {}  {} edge {mean:.3}",
             line(&|c| c.0.verdict.fate.is_good()),
-            line(&|c| c.1.verdict.fate.is_good())
+            line(&|c| c.1.verdict.fate.is_good()),
+            spec.words(y)
         );
     }
     truth.spread = (squares.iter().sum::<f64>() * networks as f64
@@ -204,7 +215,7 @@ fn errors(found: &[Option<f64>], truth: &Truth) -> (f64, f64) {
 struct Bench<'a> {
     spec: &'a BorderSpec,
     shared: &'a Shared,
-    known: RefCell<HashMap<(u64, u64, usize), Done>>,
+    known: RefCell<HashMap<(u64, u64, u64, usize), Done>>,
     theory: Vec<Point>,
     /// Whether runs go to their full length.
     is_whole: bool,
@@ -212,19 +223,20 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// The run of that number: runs take networks in turn.
-    fn run(&self, number: usize, x: f64, y: f64) -> Done {
-        let key = (x.to_bits(), y.to_bits(), number % self.spec.seeds as usize);
+    fn run(&self, number: usize, x: f64, across: Across) -> Done {
+        let z = across.z.unwrap_or(0.0);
+        let key = (x.to_bits(), across.y.to_bits(), z.to_bits(), number % self.spec.seeds as usize);
         if let Some(done) = self.known.borrow().get(&key) {
             return *done;
         }
         let done = match self.is_whole {
             true => {
-                let mut done = whole(self.spec, self.shared, number + 1, x, y).unwrap();
+                let mut done = whole(self.spec, self.shared, number + 1, x, across).unwrap();
                 // Nothing is in doubt at the end of a run.
                 done.verdict.margin = if done.verdict.fate.is_good() { 1.0 } else { -1.0 };
                 done
             }
-            false => outcome(self.spec, self.shared, number + 1, x, y, &mut |_, _| {}).unwrap(),
+            false => outcome(self.spec, self.shared, number + 1, x, across, &mut |_, _| {}).unwrap(),
         };
         self.known.borrow_mut().insert(key, done);
         done
@@ -286,7 +298,7 @@ impl Bench<'_> {
         let mut stream = Stream::new(seed, "tree of densities", &[]);
         let last = (rows.len() - 1) as f64;
         let unit = |done: &Done| {
-            let row = rows.iter().position(|&y| y == done.y).unwrap();
+            let row = rows.iter().position(|&row| row == done.across).unwrap();
             [(done.x.log10() - low) / (high - low), row as f64 / last]
         };
         while runs.len() < count {
@@ -366,16 +378,34 @@ fn quartiles(mut all: Vec<f64>) -> String {
     format!("{:.2} ({:.2} to {:.2})", at(0.5), at(0.25), at(0.75))
 }
 
+/// The row nearest to a place across.
+fn nearest(search: &Search, rows: &[Across], at: Across) -> Across {
+    let distance = |row: &Across| {
+        let (own, there) = (search.shares(*row), search.shares(at));
+        (own[0] - there[0]).hypot(own[1] - there[1])
+    };
+    *rows.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("a border has rows")
+}
+
 fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>, is_whole: bool) {
     let spec = Border::resolve(serde_json::from_value(settings).unwrap()).unwrap();
     let shared = Shared::of(&spec).unwrap();
     // At rows of the truth, so that brackets can be held against them.
     let all = rows(&spec);
-    let values: Vec<f64> = (0..PREDICTED).map(|i| all[i * (all.len() - 1) / (PREDICTED - 1)]).collect();
+    let count = foretold(&spec).len();
+    let values: Vec<Across> = match spec.z {
+        None => (0..count).map(|i| all[i * (all.len() - 1) / (count - 1)]).collect(),
+        // The nearest row of each place: both have the corners.
+        Some(_) => foretold(&spec)
+            .into_iter()
+            .map(|at| nearest(&Search::of(&spec, &[]).unwrap(), &all, at))
+            .collect(),
+    };
     let predicted: Vec<Predicted> = values.par_iter().map(|&y| predict(&spec, &shared, y).unwrap()).collect();
-    let theory = predicted
-        .iter()
-        .map(|p| Point { job: format!("theory {}", p.y), value: serde_json::to_value(p).unwrap() });
+    let theory = predicted.iter().map(|p| Point {
+        job: format!("theory {}", spec.words(p.across)),
+        value: serde_json::to_value(p).unwrap(),
+    });
     let theory: Vec<Point> = theory.collect();
     let search = Search::of(&spec, &theory).unwrap();
     let ends = search.ends();
@@ -400,7 +430,7 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>, is_who
     let mut inside = 0;
     let known: Vec<(&Predicted, f64)> = predicted
         .iter()
-        .filter_map(|p| Some((p, truth.edges[rows(&spec).iter().position(|&y| y == p.y)?]?)))
+        .filter_map(|p| Some((p, truth.edges[rows(&spec).iter().position(|&row| row == p.across)?]?)))
         .collect();
     for (p, edge) in &known {
         inside +=
@@ -447,19 +477,27 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>, is_who
             .collect::<Vec<_>>()
             .join(" ")
     );
+    let checkpoints = CHECKPOINTS[usize::from(spec.z.is_some())];
+    let spent = checkpoints[1];
     let methods: [(&str, &Method); 4] = [
         ("carnot border", &|seed| {
             let own = BorderSpec { search_seed: seed, ..boxed.clone() };
             let runs = bench.straddle(&own);
             (own, runs)
         }),
-        ("random", &|seed| (BorderSpec { theory: false, ..boxed.clone() }, bench.random(ends, seed, SPENT))),
-        ("tpe-like", &|seed| (BorderSpec { theory: false, ..boxed.clone() }, bench.tpe(ends, seed, SPENT))),
+        ("random", &|seed| (BorderSpec { theory: false, ..boxed.clone() }, bench.random(ends, seed, spent))),
+        ("tpe-like", &|seed| (BorderSpec { theory: false, ..boxed.clone() }, bench.tpe(ends, seed, spent))),
         ("quad-tree", &|seed| {
-            (BorderSpec { theory: false, ..boxed.clone() }, bench.quad_tree(ends, seed, SPENT))
+            (BorderSpec { theory: false, ..boxed.clone() }, bench.quad_tree(ends, seed, spent))
         }),
     ];
-    for (method, search) in methods.into_iter().take(if is_whole { 1 } else { methods.len() }) {
+    for (method, search) in methods.into_iter().take(if is_whole {
+        1
+    } else if spec.z.is_some() {
+        2
+    } else {
+        methods.len()
+    }) {
         let of = |seed: u64| {
             let (own, runs) = search(seed);
             let at = |count: usize| {
@@ -467,10 +505,10 @@ fn family(name: &str, settings: serde_json::Value, folder: Option<&Path>, is_who
                 let steps: u64 = some.iter().map(|run| run.verdict.steps).sum();
                 (errors(&bench.edges(&own, some), &truth), steps, some.len())
             };
-            CHECKPOINTS.map(at)
+            checkpoints.map(at)
         };
         let all: Vec<_> = (0..SEEDS).map(of).collect();
-        for (i, &count) in CHECKPOINTS.iter().enumerate() {
+        for (i, &count) in checkpoints.iter().enumerate() {
             if all.iter().all(|one| one[i].2 < count)
                 && i > 0
                 && all.iter().all(|one| one[i].2 == one[i - 1].2)

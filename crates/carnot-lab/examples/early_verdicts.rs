@@ -8,7 +8,7 @@ use carnot_lab::experiments::Experiment;
 use carnot_lab::experiments::border::foretell::predict;
 use carnot_lab::experiments::border::run::{Shared, losses};
 use carnot_lab::experiments::border::search::rows;
-use carnot_lab::experiments::border::{Border, BorderSpec};
+use carnot_lab::experiments::border::{Across, Border, BorderSpec};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -47,7 +47,7 @@ struct Run {
     at: [Option<f64>; 4],
 }
 
-fn run(spec: &BorderSpec, shared: &Shared, number: usize, height: f64, y: f64) -> Run {
+fn run(spec: &BorderSpec, shared: &Shared, number: usize, height: f64, y: Across) -> Run {
     let (rule, all) = losses(spec, shared, number, 10f64.powf(height), y).unwrap();
     let mean = |end: usize| {
         let window = all.get(end.checked_sub(WINDOW)?..end)?;
@@ -86,11 +86,11 @@ fn main() {
         let settings = settings(what, optimizer, y, most);
         let spec = Border::resolve(serde_json::from_value(settings).unwrap()).unwrap();
         let shared = Shared::of(&spec).unwrap();
-        let networks: Vec<(f64, usize)> = rows(&spec)
+        let networks: Vec<(Across, usize)> = rows(&spec)
             .into_iter()
             .flat_map(|y| (1..=spec.seeds as usize).map(move |number| (y, number)))
             .collect();
-        let of = |&(y, number): &(f64, usize)| {
+        let of = |&(y, number): &(Across, usize)| {
             let (low, high) = predict(&spec, &shared, y).unwrap().bracket.expect("gradients are finite");
             let middle = 0.5 * (low.log10() + high.log10());
             let height = |k: i32| middle + STEP * (f64::from(k) - f64::from(RATES - 1) / 2.0);

@@ -9,10 +9,11 @@ use std::fs;
 
 use carnot_lab::experiments;
 use carnot_lab::experiments::border::run::{Shared, outcome, whole};
-use carnot_lab::experiments::border::{Border, BorderSpec};
+use carnot_lab::experiments::border::{Across, Border, BorderSpec};
 use carnot_lab::experiments::question::Question;
 use carnot_lab::experiments::{Experiment, Point, Tools};
 use carnot_report::report::Report;
+use carnot_report::section::Section;
 use serde_json::{Value, json};
 
 const SMALL: &str = r#"{ "network": "64-16x3-10", "activation": "tanh", "init": "critical", "data": "digits", "optimizer": "sgd",
@@ -159,6 +160,45 @@ fn every_pair_of_settings_has_a_border_or_says_why_not() {
     }
 }
 
+/// Depth and width at once: at the corners the border lies where full runs have it, and the report has both exponents and a map of each slice.
+#[test]
+fn a_border_over_three_settings_lies_where_full_runs_have_it() {
+    let more = json!({ "y_from": 2, "y_to": 5, "z": "width", "z_from": 8, "z_to": 48, "budget": 30 });
+    let spec = Border::resolve(serde_json::from_value(settings(more.clone())).unwrap()).unwrap();
+    let shared = Shared::of(&spec).unwrap();
+    let report = report(settings(more));
+    assert!(headline(&report).contains("PAIRS OF DEPTH AND WIDTH"), "{}", headline(&report));
+    let rows = report.extra["border"].as_array().unwrap();
+    assert_eq!(rows.len(), 4 * 5);
+    for (y, z) in [(2.0, 8.0), (5.0, 8.0), (2.0, 48.0), (5.0, 48.0)] {
+        let row = rows.iter().find(|row| row["y"] == y && row["z"] == z).unwrap();
+        let at = Across { y, z: Some(z) };
+        let learns =
+            |height: &f64| whole(&spec, &shared, 1, 10f64.powf(*height), at).unwrap().verdict.fate.is_good();
+        let heights: Vec<f64> = (-12..=12).map(|i| f64::from(i) / 12.0).collect();
+        let truth = heights.iter().rev().find(|height| learns(height)).unwrap();
+        let found = row["upper"]["at"].as_f64().unwrap().log10();
+        assert!((found - truth).abs() < 0.3, "depth {y}, width {z}: found {found}, is {truth}");
+    }
+    assert!(report.extra["exponent"]["error"].as_f64().unwrap() > 0.0);
+    assert!(report.extra["exponent_beside"]["error"].as_f64().unwrap() > 0.0);
+    let maps = report.sections.iter().filter(|section| matches!(section, Section::Map(_))).count();
+    assert_eq!(maps, 3);
+    let scales = report.summary.iter().find(|line| line.label == "scales").unwrap();
+    assert!(scales.text.contains("depth^") && scales.text.contains("width^"), "{}", scales.text);
+}
+
+/// Runs that no single edge explains are read by a process without a shape, over three settings too.
+#[test]
+fn three_settings_without_one_edge_end_all_the_same() {
+    let report = report(settings(
+        json!({ "x": "c-w", "x_from": 0.05, "x_to": 40.0, "y_to": 5, "z": "batch", "z_from": 8,
+        "z_to": 64, "rate": 0.3, "budget": 20, "length": 100 }),
+    ));
+    assert!(report.extra["runs"].as_array().unwrap().len() >= 10);
+    assert!(report.summary.iter().any(|line| line.label == "stopped"));
+}
+
 #[test]
 fn numbers_as_targets_have_a_border_too() {
     let spec = json!({ "network": "5-16x3-1", "activation": "tanh", "init": "critical", "data": "teacher", "samples": 400, "optimizer": "sgd",
@@ -178,6 +218,10 @@ fn impossible_settings_are_refused_with_what_to_change() {
         (json!({ "y_from": 1.5 }), "y_from"),
         (json!({ "y": "rate" }), "x"),
         (json!({ "x": "depth", "y": "depth" }), "another setting"),
+        (json!({ "z": "depth" }), "another setting"),
+        (json!({ "z": "rate" }), "another setting"),
+        (json!({ "z": "width", "z_from": 64, "z_to": 8 }), "z_to"),
+        (json!({ "z_to": 8 }), "--z width"),
         (json!({ "network": "64-16-10" }), "repeated block"),
         (json!({ "share": 0.0 }), "share"),
         (json!({ "budget": 2 }), "budget"),

@@ -1,6 +1,7 @@
 //! Reading the border off: along rays, where the sign changes, and how sure that is.
 
 use super::process::Guess;
+use crate::linalg::large::Cholesky;
 
 /// Which way the sign changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,26 +57,62 @@ pub fn crossings(ray: &[(f64, Guess)]) -> Vec<Crossing> {
     found
 }
 
-/// Slope of a straight line through points with errors, its standard error, and its height at zero.
+/// A plane through points with errors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flat<const N: usize> {
+    /// Slope along each axis, and its standard error.
+    pub slopes: [(f64, f64); N],
+    /// Height where all axes are zero.
+    pub height: f64,
+}
+
+/// The plane through points by least squares, weighted by their errors.
 ///
-/// The error is the larger of what the errors of the points give and what their scatter gives.
+/// The errors of its slopes are the larger of what the errors of the points give and what their scatter gives.
+///
+/// * `points`: (place, height, standard error of the height > 0)
+/// * returns: `None` where the places leave a slope open: fewer than two along an axis, or all of them on one line
+#[must_use]
+pub fn flat<const N: usize>(points: &[([f64; N], f64, f64)]) -> Option<Flat<N>> {
+    let weight = |error: f64| 1.0 / (error * error);
+    let sum =
+        |of: &dyn Fn(&([f64; N], f64, f64)) -> f64| points.iter().map(|p| weight(p.2) * of(p)).sum::<f64>();
+    let total = sum(&|_| 1.0);
+    let middle: [f64; N] = std::array::from_fn(|a| sum(&|p| p.0[a]) / total);
+    let mean = sum(&|p| p.1) / total;
+    let spread = |a: usize, b: usize| sum(&|p| (p.0[a] - middle[a]) * (p.0[b] - middle[b]));
+    let matrix: Vec<f64> = (0..N * N).map(|at| spread(at / N, at % N)).collect();
+    let alone: Vec<f64> = (0..N).map(|a| matrix[a * N + a]).collect();
+    if alone.iter().any(|spread| spread.is_nan() || *spread <= 1e-12 * total) {
+        return None;
+    }
+    let factor = Cholesky::of(matrix, N).ok()?;
+    // Of the spread along each axis, next to nothing is left beside the others where all places lie on one line.
+    if factor.ln_det() < alone.iter().map(|spread| spread.ln()).sum::<f64>() + 1e-9f64.ln() {
+        return None;
+    }
+    let mut slopes: Vec<f64> = (0..N).map(|a| sum(&|p| (p.0[a] - middle[a]) * (p.1 - mean))).collect();
+    factor.solve(&mut slopes);
+    let at = |place: &[f64; N]| (0..N).map(|a| slopes[a] * (place[a] - middle[a])).sum::<f64>();
+    let left = sum(&|p| (p.1 - mean - at(&p.0)).powi(2));
+    let free = points.len().saturating_sub(N + 1);
+    let scatter = if free > 0 { left / free as f64 } else { 0.0 };
+    let inverse = factor.inverse_diagonal();
+    Some(Flat {
+        slopes: std::array::from_fn(|a| (slopes[a], (scatter.max(1.0) * inverse[a]).sqrt())),
+        height: mean + at(&[0.0; N]),
+    })
+}
+
+/// Slope of a straight line through points with errors, its standard error, and its height at zero: [`flat`] along one axis.
 ///
 /// * `points`: (x, y, standard error of y > 0)
 /// * returns: `None` for fewer than two different x
 #[must_use]
 pub fn slope(points: &[(f64, f64, f64)]) -> Option<(f64, f64, f64)> {
-    let weight = |error: f64| 1.0 / (error * error);
-    let sum = |of: &dyn Fn(&(f64, f64, f64)) -> f64| points.iter().map(|p| weight(p.2) * of(p)).sum::<f64>();
-    let total = sum(&|_| 1.0);
-    let (x, y) = (sum(&|p| p.0) / total, sum(&|p| p.1) / total);
-    let spread = sum(&|p| (p.0 - x).powi(2));
-    if spread.is_nan() || spread <= 1e-12 * total {
-        return None;
-    }
-    let slope = sum(&|p| (p.0 - x) * (p.1 - y)) / spread;
-    let left = sum(&|p| (p.1 - y - slope * (p.0 - x)).powi(2));
-    let scatter = if points.len() > 2 { left / (points.len() - 2) as f64 } else { 0.0 };
-    Some((slope, (scatter.max(1.0) / spread).sqrt(), y - slope * x))
+    let points: Vec<([f64; 1], f64, f64)> = points.iter().map(|&(x, y, error)| ([x], y, error)).collect();
+    let flat = flat(&points)?;
+    Some((flat.slopes[0].0, flat.slopes[0].1, flat.height))
 }
 
 #[cfg(test)]
@@ -112,5 +149,20 @@ mod tests {
         assert!((slope_found + 1.5).abs() < 1e-12 && (height - 2.0).abs() < 1e-12);
         assert!((error - 0.1 / 10f64.sqrt()).abs() < 1e-12, "{error}");
         assert_eq!(slope(&[(1.0, 2.0, 0.1), (1.0, 3.0, 0.1)]), None);
+    }
+
+    #[test]
+    fn a_plane_is_found_with_the_errors_of_its_points_and_none_through_a_line() {
+        let places = (0..12).map(|i| [f64::from(i % 4), f64::from(i / 4)]);
+        let points: Vec<_> = places.map(|p| (p, 1.0 - 0.5 * p[0] + 0.25 * p[1], 0.1)).collect();
+        let found = flat(&points).unwrap();
+        assert!((found.slopes[0].0 + 0.5).abs() < 1e-12 && (found.slopes[1].0 - 0.25).abs() < 1e-12);
+        // On a whole grid both axes stand alone: 3 × 5 and 4 × 2 of squares.
+        assert!((found.slopes[0].1 - 0.1 / 15f64.sqrt()).abs() < 1e-12, "{found:?}");
+        assert!((found.slopes[1].1 - 0.1 / 8f64.sqrt()).abs() < 1e-12, "{found:?}");
+        assert!((found.height - 1.0).abs() < 1e-12);
+        let line: Vec<_> = (0..5).map(|i| ([f64::from(i), 0.1 + 2.0 * f64::from(i)], 0.3, 0.1)).collect();
+        assert_eq!(flat(&line), None);
+        assert_eq!(flat::<2>(&[]), None);
     }
 }

@@ -5,8 +5,8 @@ use super::process::{Belief, Process, Seen};
 /// A place that may be looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
-    /// Where, in the units of the axes.
-    pub at: [f64; 2],
+    /// Where, as of what was seen.
+    pub at: [f64; 3],
     /// Prior mean there.
     pub prior: f64,
 }
@@ -71,13 +71,13 @@ mod tests {
 
     fn lattice(n: usize) -> Vec<Place> {
         let step = |i: usize| 3.0 * (i as f64 + 0.5) / n as f64;
-        (0..n * n).map(|i| Place { at: [step(i % n), step(i / n)], prior: 0.0 }).collect()
+        (0..n * n).map(|i| Place { at: [step(i % n), step(i / n), 0.0], prior: 0.0 }).collect()
     }
 
     /// Share of a lattice whose sign is told wrong, after so many values, and where they were taken.
-    fn wrong(f: &dyn Fn([f64; 2]) -> f64, values: usize) -> (f64, Vec<Seen>) {
-        let start = [[0.3, 0.3], [2.7, 0.3], [1.5, 1.5], [0.3, 2.7], [2.7, 2.7]];
-        let look = |at: [f64; 2]| Seen { at, value: f(at), prior: 0.0 };
+    fn wrong(f: &dyn Fn([f64; 3]) -> f64, values: usize) -> (f64, Vec<Seen>) {
+        let start = [[0.3, 0.3], [2.7, 0.3], [1.5, 1.5], [0.3, 2.7], [2.7, 2.7]].map(|[x, y]| [x, y, 0.0]);
+        let look = |at: [f64; 3]| Seen { at, value: f(at), prior: 0.0 };
         let mut seen: Vec<Seen> = start.into_iter().map(look).collect();
         let places = lattice(32);
         while seen.len() < values {
@@ -93,7 +93,7 @@ mod tests {
     /// The golden table of the border of a two-rate task has 2.4 % at 30 values and 0.9 % at 50; a step of the height of that map.
     #[test]
     fn thirty_values_tell_a_smooth_border_to_three_percent() {
-        type Map<'a> = (&'a str, &'a dyn Fn([f64; 2]) -> f64);
+        type Map<'a> = (&'a str, &'a dyn Fn([f64; 3]) -> f64);
         let maps: [Map; 3] = [
             ("a step along a curve", &|at| (1.9 - 0.3 * at[0].powi(2) - at[1]).signum()),
             ("a step along a line", &|at| (at[0] - 0.5 * at[1] - 0.6).signum()),
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn values_are_taken_near_the_border() {
-        let f = |at: [f64; 2]| (at[0] - 0.5 * at[1] - 0.6).signum();
+        let f = |at: [f64; 3]| (at[0] - 0.5 * at[1] - 0.6).signum();
         let (_, seen) = wrong(&f, 30);
         let near = seen[10..].iter().filter(|seen| (seen.at[0] - 0.5 * seen.at[1] - 0.6).abs() < 0.5).count();
         // A third of the square lies so near: seven of twenty.
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn several_places_lie_apart_and_refused_ones_are_not_taken() {
         let seen = [
-            Seen { at: [0.2, 1.5], value: 1.0, prior: 0.0 },
-            Seen { at: [2.8, 1.5], value: -1.0, prior: 0.0 },
+            Seen { at: [0.2, 1.5, 0.0], value: 1.0, prior: 0.0 },
+            Seen { at: [2.8, 1.5, 0.0], value: -1.0, prior: 0.0 },
         ];
         let places = lattice(20);
         let chosen = straddle(&seen, &places, &belief(), 4, &|index| places[index].at[1] > 1.0);

@@ -1,12 +1,12 @@
-//! A Gaussian process over two axes with a prior mean, its lengths chosen by the evidence.
+//! A Gaussian process over one axis and the plane across it, with a prior mean, its lengths chosen by the evidence.
 
 use crate::linalg::large::Cholesky;
 
 /// A value that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seen {
-    /// Where, in the units of the axes.
-    pub at: [f64; 2],
+    /// Where, in the units of the axes: along the first, and the two across it.
+    pub at: [f64; 3],
     /// What was found there: signed, 0 on the border.
     pub value: f64,
     /// What was expected there before: the prior mean.
@@ -16,7 +16,7 @@ pub struct Seen {
 /// What is known of a function before any value of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Belief {
-    /// Least and largest length of each axis, in its units, > 0.
+    /// Least and largest length of the first axis, and of the plane across it, in their units, > 0.
     pub lengths: [(f64, f64); 2],
     /// Least and largest standard deviation of a value's noise, > 0.
     pub noise: (f64, f64),
@@ -61,7 +61,7 @@ impl Process {
     ///
     /// $$ \ln p = -\tfrac12 r^\top K^{-1} r - \tfrac12 \ln\det K - \sum_a \frac{(\ln \ell_a - m_a)^2}{2} $$
     ///
-    /// Matérn-5/2 along each axis, as a product. All lengths of a fixed lattice are tried, so that the answer depends on nothing but the values.
+    /// Matérn-5/2 along the first axis and in the distance across it, as a product. All lengths of a fixed lattice are tried, so that the answer depends on nothing but the values.
     ///
     /// * returns: `None` for a value that is not finite
     ///
@@ -124,7 +124,7 @@ impl Process {
 
     /// The function at a place whose prior mean is `prior`.
     #[must_use]
-    pub fn guess(&self, at: [f64; 2], prior: f64) -> Guess {
+    pub fn guess(&self, at: [f64; 3], prior: f64) -> Guess {
         let mut k: Vec<f64> =
             self.seen.iter().map(|seen| self.size * self.size * matern(seen.at, at, self.lengths)).collect();
         let mean = prior + k.iter().zip(&self.weights).map(|(k, w)| k * w).sum::<f64>();
@@ -133,7 +133,7 @@ impl Process {
         Guess { mean, sd: left.max(0.0).sqrt() }
     }
 
-    /// Length of each axis.
+    /// Length of the first axis, and of the plane across it.
     #[must_use]
     pub fn lengths(&self) -> [f64; 2] {
         self.lengths
@@ -170,13 +170,13 @@ impl Guess {
     }
 }
 
-/// Matérn-5/2 along each axis, multiplied: (1 + √5 d + 5d²/3) e^{−√5 d}.
-fn matern(a: [f64; 2], b: [f64; 2], lengths: [f64; 2]) -> f64 {
-    let of = |axis: usize| {
-        let d = 5f64.sqrt() * (a[axis] - b[axis]).abs() / lengths[axis];
+/// Matérn-5/2 of both distances, multiplied: (1 + √5 d + 5d²/3) e^{−√5 d}.
+fn matern(a: [f64; 3], b: [f64; 3], lengths: [f64; 2]) -> f64 {
+    let of = |distance: f64, length: f64| {
+        let d = 5f64.sqrt() * distance / length;
         (1.0 + d + d * d / 3.0) * (-d).exp()
     };
-    of(0) * of(1)
+    of((a[0] - b[0]).abs(), lengths[0]) * of((a[1] - b[1]).hypot(a[2] - b[2]), lengths[1])
 }
 
 #[cfg(test)]
@@ -187,16 +187,17 @@ mod tests {
         Belief { lengths: [(0.3, 3.0), (0.3, 3.0)], noise: (0.01, 0.01), size: 1.0 }
     }
 
-    fn seen(f: impl Fn([f64; 2]) -> f64, n: usize) -> Vec<Seen> {
-        let at = |i: usize| [(i % n) as f64 / (n - 1) as f64 * 3.0, (i / n) as f64 / (n - 1) as f64 * 3.0];
+    fn seen(f: impl Fn([f64; 3]) -> f64, n: usize) -> Vec<Seen> {
+        let at =
+            |i: usize| [(i % n) as f64 / (n - 1) as f64 * 3.0, (i / n) as f64 / (n - 1) as f64 * 3.0, 0.0];
         (0..n * n).map(|i| Seen { at: at(i), value: f(at(i)), prior: 0.0 }).collect()
     }
 
     #[test]
     fn a_smooth_function_is_read_between_its_values() {
-        let f = |at: [f64; 2]| (at[0] - 0.6 * at[1] - 0.4).tanh();
+        let f = |at: [f64; 3]| (at[0] - 0.6 * at[1] - 0.4).tanh();
         let process = Process::fit(&seen(f, 6), &belief()).unwrap();
-        for at in [[0.5, 0.2], [1.3, 1.1], [2.2, 2.9], [0.1, 2.7]] {
+        for at in [[0.5, 0.2, 0.0], [1.3, 1.1, 0.0], [2.2, 2.9, 0.0], [0.1, 2.7, 0.0]] {
             let guess = process.guess(at, 0.0);
             assert!((guess.mean - f(at)).abs() < 0.03, "{at:?}: {guess:?}, is {}", f(at));
             assert!((guess.mean - f(at)).abs() < 4.0 * guess.sd.max(0.01), "{at:?}: {guess:?}");
@@ -207,8 +208,8 @@ mod tests {
     #[test]
     fn two_values_by_hand() {
         let seen = [
-            Seen { at: [0.0, 0.0], value: 1.0, prior: 0.2 },
-            Seen { at: [1.0, 0.0], value: -1.0, prior: -0.1 },
+            Seen { at: [0.0; 3], value: 1.0, prior: 0.2 },
+            Seen { at: [1.0, 0.0, 0.0], value: -1.0, prior: -0.1 },
         ];
         let process = Process::with(&seen, [1.0, 1.0], 2.0, 0.5).unwrap();
         let c = |d: f64| 4.0 * (1.0 + 5f64.sqrt() * d + 5.0 * d * d / 3.0) * (-(5f64.sqrt()) * d).exp();
@@ -216,7 +217,7 @@ mod tests {
         let det = a * a - b * b;
         let (r1, r2) = (0.8, -0.9);
         let (w1, w2) = ((a * r1 - b * r2) / det, (a * r2 - b * r1) / det);
-        let guess = process.guess([0.5, 0.0], 0.05);
+        let guess = process.guess([0.5, 0.0, 0.0], 0.05);
         let k = c(0.5);
         assert!((guess.mean - (0.05 + k * (w1 + w2))).abs() < 1e-12, "{guess:?}");
         let expect = (4.0 - 2.0 * k * k / (a + b)).sqrt();
@@ -232,12 +233,24 @@ mod tests {
         assert!(across > 2.0 * along, "{along} {across}");
     }
 
+    /// Across, only the distance counts: both axes there are alike.
+    #[test]
+    fn a_turn_of_the_plane_across_changes_nothing() {
+        let turn = |[x, y, _]: [f64; 3]| [x, 0.6 * y, 0.8 * y];
+        let flat = seen(|at| (at[0] - 0.6 * at[1] - 0.4).tanh(), 4);
+        let turned: Vec<Seen> = flat.iter().map(|seen| Seen { at: turn(seen.at), ..*seen }).collect();
+        let of = |seen: &[Seen]| Process::with(seen, [1.0, 1.5], 1.0, 0.1).unwrap();
+        let (a, b) = (of(&flat), of(&turned));
+        let at = [1.3, 1.1, 0.0];
+        assert!((a.guess(at, 0.0).mean - b.guess(turn(at), 0.0).mean).abs() < 1e-12);
+    }
+
     #[test]
     fn far_from_all_values_the_prior_stands() {
         let process = Process::fit(&seen(|_| 1.0, 2), &belief()).unwrap();
-        let guess = process.guess([100.0, 100.0], -0.7);
+        let guess = process.guess([100.0, 100.0, 0.0], -0.7);
         assert!((guess.mean + 0.7).abs() < 1e-9 && guess.above() < 0.5, "{guess:?}");
-        let bad = [Seen { at: [0.0, 0.0], value: f64::NAN, prior: 0.0 }];
+        let bad = [Seen { at: [0.0; 3], value: f64::NAN, prior: 0.0 }];
         assert!(Process::fit(&bad, &belief()).is_none());
     }
 }

@@ -28,6 +28,30 @@ pub enum Setting {
     WarmUp,
 }
 
+/// A place on the axes that the border is given for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Across {
+    /// Value on the second axis.
+    pub y: f64,
+    /// Value on the third axis, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub z: Option<f64>,
+}
+
+impl From<f64> for Across {
+    fn from(y: f64) -> Across {
+        Across { y, z: None }
+    }
+}
+
+impl Across {
+    /// Every place of a second and a third axis, by the third, then the second.
+    pub fn all(ys: &[f64], zs: Option<&[f64]>) -> Vec<Across> {
+        let Some(zs) = zs else { return ys.iter().map(|&y| y.into()).collect() };
+        zs.iter().flat_map(|&z| ys.iter().map(move |&y| Across { y, z: Some(z) })).collect()
+    }
+}
+
 impl Setting {
     /// As an axis is called.
     pub fn label(self) -> &'static str {
@@ -100,6 +124,11 @@ impl Setting {
     /// The value at a height.
     pub fn value(self, height: f64) -> f64 {
         if self.is_log() { 10f64.powf(height) } else { height }
+    }
+
+    /// A value in words: whole ones as they are.
+    pub fn shown(self, value: f64) -> String {
+        if self.is_whole() { format!("{value:.0}") } else { carnot_report::number::significant(value, 3) }
     }
 
     /// Values between two ends: at most so many, evenly by height; whole where only whole numbers make sense.

@@ -20,8 +20,8 @@ pub struct Sign {
 /// The heights at which an edge may lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
-    /// Place of each row across, from 0 to 1, rising.
-    pub across: Vec<f64>,
+    /// Place of each row on both axes across, from 0 to 1; by the second, then the first.
+    pub across: Vec<[f64; 2]>,
     /// Least height.
     pub low: f64,
     /// Height between neighbours of the lattice, > 0.
@@ -34,12 +34,27 @@ impl Plane {
     fn height(&self, place: usize) -> f64 {
         self.low + self.step * place as f64
     }
+
+    /// The rows as one chain of neighbours: there and back along the first axis across, from value to value of the second.
+    fn chain(&self) -> Vec<usize> {
+        let mut chain: Vec<usize> = (0..self.across.len()).collect();
+        let lines = chain.chunk_by_mut(|&a, &b| self.across[a][1] == self.across[b][1]);
+        lines.skip(1).step_by(2).for_each(<[usize]>::reverse);
+        chain
+    }
+
+    /// Does it reach along the second axis across?
+    fn is_wide(&self) -> bool {
+        self.across.iter().any(|place| place[1] != self.across[0][1])
+    }
 }
 
 /// Fall of the edge from the first row to the last, and how far its middle bends, in units of the first axis, and the standard deviations of their
 /// prior. Borders of rates fall by half a decade to two over a usual axis.
 const SLOPES: [f64; 9] = [-2.0, -1.2, -0.7, -0.3, 0.0, 0.3, 0.7, 1.2, 2.0];
 const SLOPE: f64 = 1.0;
+/// The same along a second axis across: fewer, as all are tried with all.
+const SLOPES_BESIDE: [f64; 7] = [-2.0, -1.0, -0.4, 0.0, 0.4, 1.0, 2.0];
 const BENDS: [f64; 3] = [-0.35, 0.0, 0.35];
 const BEND: f64 = 0.3;
 /// Standard deviation by which it wanders off that curve over all rows.
@@ -73,31 +88,44 @@ fn seen(gap: f64, width: f64) -> f64 {
 struct Curve {
     slope: f64,
     bend: f64,
+    /// Fall along the second axis across.
+    beside: f64,
     wander: f64,
 }
 
 impl Curve {
-    fn all() -> impl Iterator<Item = Curve> {
-        WANDERS.into_iter().flat_map(|wander| {
-            SLOPES
-                .into_iter()
-                .flat_map(move |slope| BENDS.into_iter().map(move |bend| Curve { slope, bend, wander }))
-        })
+    fn all(is_wide: bool) -> Vec<Curve> {
+        let beside: &[f64] = if is_wide { &SLOPES_BESIDE } else { &[0.0] };
+        let mut all = Vec::new();
+        for wander in WANDERS {
+            for slope in SLOPES {
+                for bend in BENDS {
+                    all.extend(beside.iter().map(|&beside| Curve { slope, bend, beside, wander }));
+                }
+            }
+        }
+        all
     }
 
     /// Logarithm of its prior weight.
     fn prior(&self) -> f64 {
-        -0.5 * ((self.slope / SLOPE).powi(2) + (self.bend / BEND).powi(2))
+        let squares = self.slope.powi(2) + self.beside.powi(2);
+        -0.5 * (squares / SLOPE.powi(2) + (self.bend / BEND).powi(2))
     }
 
     /// How heights of one row are spread over those of the next.
-    fn kernels(&self, plane: &Plane) -> Vec<Kernel> {
-        let mean = |t: f64| self.slope * t + self.bend * 4.0 * t * (1.0 - t);
-        let of = |pair: &[f64]| {
-            let sd = self.wander * (pair[1] - pair[0]).sqrt();
-            Kernel::new((mean(pair[1]) - mean(pair[0])) / plane.step, sd / plane.step)
+    fn kernels(&self, plane: &Plane, chain: &[usize]) -> Vec<Kernel> {
+        let mean = |[t, u]: [f64; 2]| self.slope * t + self.bend * 4.0 * t * (1.0 - t) + self.beside * u;
+        let way = |a: [f64; 2], b: [f64; 2]| (b[0] - a[0]).abs() + (b[1] - a[1]).abs();
+        // The way there and back is long, and neighbours across it are near each other all the same: over all of it the edge wanders as over both axes once.
+        let whole: f64 = chain.windows(2).map(|pair| way(plane.across[pair[0]], plane.across[pair[1]])).sum();
+        let share = if plane.is_wide() { 2.0 / whole } else { 1.0 };
+        let of = |pair: &[usize]| {
+            let [a, b] = [plane.across[pair[0]], plane.across[pair[1]]];
+            let sd = self.wander * (share * way(a, b)).sqrt();
+            Kernel::new((mean(b) - mean(a)) / plane.step, sd / plane.step)
         };
-        plane.across.windows(2).map(of).collect()
+        chain.windows(2).map(of).collect()
     }
 }
 
@@ -121,11 +149,16 @@ impl Kernel {
     /// What leaves the lattice stays at its end.
     fn pass(&self, now: &[f64]) -> Vec<f64> {
         let mut next = vec![0.0; now.len()];
-        let last = now.len() as isize - 1;
+        let inner = self.inner(now.len());
         for (place, &chance) in now.iter().enumerate().filter(|(_, chance)| **chance > 1e-12) {
+            if inner.contains(&place) {
+                let first = place.wrapping_add_signed(self.from);
+                let reached = &mut next[first..first + self.weights.len()];
+                reached.iter_mut().zip(&self.weights).for_each(|(next, weight)| *next += chance * weight);
+                continue;
+            }
             for (k, &weight) in self.weights.iter().enumerate() {
-                let to = (place as isize + self.from + k as isize).clamp(0, last);
-                next[to as usize] += chance * weight;
+                next[self.to(place, k, now.len())] += chance * weight;
             }
         }
         next
@@ -133,34 +166,57 @@ impl Kernel {
 
     /// The chances of what comes later, seen from each height before: the transpose of [`Kernel::pass`], at the ends of the lattice too.
     fn back(&self, later: &[f64]) -> Vec<f64> {
-        let last = later.len() as isize - 1;
-        let of = |place: usize| {
-            let to = |k: usize| (place as isize + self.from + k as isize).clamp(0, last) as usize;
-            self.weights.iter().enumerate().map(|(k, weight)| weight * later[to(k)]).sum()
-        };
-        (0..later.len()).map(of).collect()
+        let mut before = vec![0.0; later.len()];
+        let inner = self.inner(later.len());
+        // By offset, so that places go side by side.
+        for (k, &weight) in self.weights.iter().enumerate() {
+            let first = inner.start.wrapping_add_signed(self.from + k as isize);
+            let own = &mut before[inner.clone()];
+            let reached = later.get(first..).unwrap_or_default();
+            own.iter_mut().zip(reached).for_each(|(before, later)| *before += weight * later);
+            for place in (0..inner.start).chain(inner.end..later.len()) {
+                before[place] += weight * later[self.to(place, k, later.len())];
+            }
+        }
+        before
+    }
+
+    /// Places from which nothing leaves the lattice.
+    fn inner(&self, places: usize) -> Range<usize> {
+        let start = (-self.from).clamp(0, places as isize);
+        let end =
+            (places as isize - self.from - self.weights.len() as isize + 1).clamp(start, places as isize);
+        start as usize..end as usize
+    }
+
+    /// Where the offset `k` leads from a place.
+    fn to(&self, place: usize, k: usize, places: usize) -> usize {
+        (place as isize + self.from + k as isize).clamp(0, places as isize - 1) as usize
     }
 }
 
 impl Edge {
     /// The edge after some runs.
     ///
-    /// Its height goes from row to row as a Markov chain about a curve; slope, bend, wandering and the width of the step are summed over, with their
+    /// Its height goes from row to row as a Markov chain about a curve, or, over two axes across, about a plane that bends along the first; slopes, bend, wandering and the width of the step are summed over, with their
     /// evidence. A run is below the edge with the logistic chance of its distance:
     ///
     /// $$ P(h \mid \text{runs}) \propto \sum_c p(c) \prod_j p(h_{j+1} \mid h_j, c) \prod_i P(\text{run}_i \mid h_{j(i)}) $$
     ///
-    /// * `start`: chances of the heights of the first row before any run, `[places]`, sum 1
+    /// * `start`: chances of the heights of the chain's first row before any run, `[places]`, sum 1
     ///
     /// Source: forward-backward sums of a hidden Markov chain (Rabiner 1989).
     #[must_use]
     pub fn of(plane: &Plane, start: &[f64], runs: &[Sign]) -> Edge {
         let rows = plane.across.len();
         let (mut kept, mut top) = (Vec::new(), f64::NEG_INFINITY);
+        let chain = plane.chain();
+        let curves = Curve::all(plane.is_wide());
         for (w, &width) in WIDTHS.iter().enumerate() {
-            let told = told(plane, runs, width);
-            for curve in Curve::all() {
-                let kernels = curve.kernels(plane);
+            let all = told(plane, runs, width);
+            let told: Vec<Vec<f64>> = chain.iter().map(|&row| all[row].clone()).collect();
+            for curve in &curves {
+                let kernels = curve.kernels(plane, &chain);
                 let Some((ahead, evidence)) = forward(start, &told, &kernels) else { continue };
                 let weight = evidence + curve.prior();
                 if weight > top - NEGLIGIBLE {
@@ -173,8 +229,8 @@ impl Edge {
         let total: f64 = kept.iter().map(|one| (one.0 - top).exp()).sum();
         for (weight, w, marginals) in &kept {
             let share = (weight - top).exp() / total;
-            for (all, own) in chances[*w].iter_mut().zip(marginals) {
-                all.iter_mut().zip(own).for_each(|(all, own)| *all += share * own);
+            for (&row, own) in chain.iter().zip(marginals) {
+                chances[*w][row].iter_mut().zip(own).for_each(|(all, own)| *all += share * own);
             }
         }
         Edge { plane: plane.clone(), chances }
@@ -273,7 +329,7 @@ mod tests {
     use super::*;
 
     fn plane() -> Plane {
-        let across = (0..6).map(|row| f64::from(row) / 5.0).collect();
+        let across = (0..6).map(|row| [f64::from(row) / 5.0, 0.0]).collect();
         Plane { across, low: -2.0, step: 0.04, places: 101 }
     }
 
@@ -304,6 +360,33 @@ mod tests {
                 let interval = edge.quantile(row, 0.025)..edge.quantile(row, 0.975);
                 assert!(interval.contains(&f(row)), "row {row}: {interval:?}, is {}", f(row));
             }
+        }
+    }
+
+    /// Over two axes across, four rows by three: forty runs find a surface that falls along one, rises along the other and is no plane.
+    #[test]
+    fn forty_runs_find_a_smooth_surface_and_its_interval_holds_it() {
+        let across = (0..12).map(|row| [f64::from(row % 4) / 3.0, f64::from(row / 4) / 2.0]).collect();
+        let plane = Plane { across, ..plane() };
+        assert_eq!(plane.chain(), [0, 1, 2, 3, 7, 6, 5, 4, 8, 9, 10, 11]);
+        let f = |row: usize| {
+            let [t, u] = plane.across[row];
+            0.3 - 0.9 * t + 0.6 * u + 0.2 * t * u
+        };
+        let (start, mut runs) = (vec![1.0 / 101.0; 101], Vec::new());
+        while runs.len() < 40 {
+            let edge = Edge::of(&plane, &start, &runs);
+            let places = (0..12).flat_map(|row| (0..101).map(move |at| (row, -2.0 + 0.04 * f64::from(at))));
+            let worth = |place: &(usize, f64)| edge.worth(place.0, place.1);
+            let (row, at) = places.max_by(|a, b| worth(a).total_cmp(&worth(b))).unwrap();
+            runs.push(Sign { row, at, is_below: at < f(row), doubt: 0.0, other: 0.0 });
+        }
+        let edge = Edge::of(&plane, &start, &runs);
+        for row in 0..12 {
+            let found = edge.quantile(row, 0.5);
+            assert!((found - f(row)).abs() < 0.1, "row {row}: {found}, is {}", f(row));
+            let interval = edge.quantile(row, 0.025)..edge.quantile(row, 0.975);
+            assert!(interval.contains(&f(row)), "row {row}: {interval:?}, is {}", f(row));
         }
     }
 

@@ -74,11 +74,17 @@ fn from_above(run: &Placed, other: f64, best: f64, (most, power): (f64, f64)) ->
 impl Edges {
     /// Both edges after some runs.
     ///
-    /// * `across`: places of the rows, 0 to 1
+    /// * `across`: places of the rows on both axes across, 0 to 1
     /// * `ends`: the box, in units of the first axis; `step`: of its lattice
     /// * `has_velocity`: whether descent gathers speed, so that a run that has learned well is more often lost later
     #[must_use]
-    pub fn of(across: &[f64], ends: (f64, f64), step: f64, runs: &[Placed], has_velocity: bool) -> Edges {
+    pub fn of(
+        across: &[[f64; 2]],
+        ends: (f64, f64),
+        step: f64,
+        runs: &[Placed],
+        has_velocity: bool,
+    ) -> Edges {
         let falls = if has_velocity { FALLS_BACK_WITH_VELOCITY } else { FALLS_BACK };
         let pad = (BEYOND / step).ceil();
         let places = ((ends.1 - ends.0) / step).round() as usize + 1 + 2 * pad as usize;
@@ -188,7 +194,7 @@ mod tests {
     }
 
     fn edges(runs: &[Placed]) -> Edges {
-        Edges::of(&[0.0, 1.0], (-2.0, 2.0), 0.04, runs, false)
+        Edges::of(&[[0.0, 0.0], [1.0, 0.0]], (-2.0, 2.0), 0.04, runs, false)
     }
 
     #[test]

@@ -16,16 +16,17 @@ use carnot_theory::initial::Initial;
 use carnot_theory::phases::{correlations, settle};
 use serde::{Deserialize, Serialize};
 
-use super::BorderSpec;
 use super::run::{Shared, optimizer, seed};
+use super::{Across, BorderSpec};
 use crate::error::LabError;
 use crate::settings::{InitSettings, variances};
 
-/// What is known before any run, at one value of the second axis.
+/// What is known before any run, at one place across.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// Value on the second axis.
-    pub y: f64,
+    /// The place.
+    #[serde(flatten)]
+    pub across: Across,
     /// The rates between which learning should end; `None` where it is not known.
     pub bracket: Option<(f64, f64)>,
     /// Depth 6 ξ that a signal reaches; `None` where it is infinite or not known.
@@ -57,12 +58,13 @@ const OF_EDGE: (f64, f64) = (0.25, 2.5);
 /// The same where no norm stands between skips, 7 places of one family: there the stream grows with the weights, and what is behind the last norm flattens.
 const OF_OPEN_EDGE: (f64, f64) = (1.0, 10.0);
 
-/// Predicts the border at one value of the second axis, from the start alone.
+/// Predicts the border at one place across, from the start alone.
 ///
 /// # Errors
 /// When the network cannot have that shape.
-pub fn predict(spec: &BorderSpec, shared: &Shared, y: f64) -> Result<Predicted, LabError> {
-    let cell = spec.cell(spec.rate.unwrap_or(1.0), y)?;
+pub fn predict(spec: &BorderSpec, shared: &Shared, across: impl Into<Across>) -> Result<Predicted, LabError> {
+    let across = across.into();
+    let cell = spec.cell(spec.rate.unwrap_or(1.0), across)?;
     let plan = Plan::new(cell.network.network())?;
     let initial = cell.init.initial(&plan)?;
     let is_text = matches!(shared.data.targets, Targets::Positions { .. });
@@ -91,7 +93,7 @@ pub fn predict(spec: &BorderSpec, shared: &Shared, y: f64) -> Result<Predicted, 
         let depth = correlations(&formula, c_w, c_b, &at).ok()?.correlation_depth().ok()?;
         Some(REACH * depth).filter(|depth| depth.is_finite())
     });
-    Ok(Predicted { y, bracket, reach, layers: plan.weighted })
+    Ok(Predicted { across, bracket, reach, layers: plan.weighted })
 }
 
 /// The starts of which the tightest bracket counts: the one that is asked for, and the critical one.

@@ -1,9 +1,10 @@
-//! `carnot border`: where learning ends, over two settings, with few short runs.
+//! `carnot border`: where learning ends, over two or three settings, with few short runs.
 
 mod axes;
 mod edge;
 mod edges;
 pub mod foretell;
+pub mod ray;
 pub mod run;
 pub mod search;
 pub mod shape;
@@ -20,10 +21,10 @@ use crate::error::LabError;
 use crate::settings::{DataSettings, InitSettings, known_optimizer, within};
 use crate::spec::describe::network;
 use crate::spec::network::NetworkSettings;
-pub use axes::Setting;
+pub use axes::{Across, Setting};
 use search::Search;
 
-/// The border between learning, stuck and diverging over two settings, found with few short runs.
+/// The border between learning, stuck and diverging over two or three settings, found with few short runs.
 ///
 /// Before any run, curvature at the start says between which rates the border should lie. Runs are then spent where the answer is least
 /// sure: an edge that changes smoothly is read from the outcomes, and the next runs go where they tell most about it. A run ends as soon as its fate is clear,
@@ -53,6 +54,12 @@ pub struct BorderSpec {
     pub y_from: Option<f64>,
     /// Upper end of that axis. Default: a usual value.
     pub y_to: Option<f64>,
+    /// A third setting: the border is then given for every pair of values of this one and the other. Default: none.
+    pub z: Option<Setting>,
+    /// Lower end of that axis. Default: a usual value.
+    pub z_from: Option<f64>,
+    /// Upper end of that axis. Default: a usual value.
+    pub z_to: Option<f64>,
     /// Runs at most.
     pub budget: usize,
     /// Runs of a round, which are chosen together and may run beside each other.
@@ -95,6 +102,9 @@ impl Default for BorderSpec {
             y: Setting::Depth,
             y_from: None,
             y_to: None,
+            z: None,
+            z_from: None,
+            z_to: None,
             budget: 25,
             together: 2,
             length: 500,
@@ -125,18 +135,43 @@ impl BorderSpec {
         (self.y_from.unwrap_or(usual.0), self.y_to.unwrap_or(usual.1))
     }
 
+    /// The third axis and its ends, where there is one; filled in by `resolve`.
+    pub fn third(&self) -> Option<(Setting, (f64, f64))> {
+        let z = self.z?;
+        let usual = z.usual();
+        Some((z, (self.z_from.unwrap_or(usual.0), self.z_to.unwrap_or(usual.1))))
+    }
+
+    /// A place across, in words: "depth 4, width 32".
+    pub fn words(&self, across: Across) -> String {
+        let of = |setting: Setting, value| format!("{} {}", setting.label(), setting.shown(value));
+        match (self.z, across.z) {
+            (Some(z), Some(value)) => format!("{}, {}", of(self.y, across.y), of(z, value)),
+            _ => of(self.y, across.y),
+        }
+    }
+
+    /// The same with all digits, as jobs are named.
+    fn exactly(&self, across: Across) -> String {
+        let third = self.z.zip(across.z).map(|(z, value)| format!(", {} {value}", z.label()));
+        format!("{} {}{}", self.y.label(), across.y, third.unwrap_or_default())
+    }
+
     /// Whether theory has something to say of the first axis.
     pub fn is_predicted(&self) -> bool {
         self.theory && self.x == Setting::Rate
     }
 
-    /// The settings of one place of the plane.
+    /// The settings of one place.
     ///
     /// # Errors
     /// When the network cannot have that shape.
-    pub fn cell(&self, x: f64, y: f64) -> Result<BorderSpec, LabError> {
-        let mut own = self.clone();
-        self.y.set(&mut own, y)?;
+    pub fn cell(&self, x: f64, across: impl Into<Across>) -> Result<BorderSpec, LabError> {
+        let (mut own, across) = (self.clone(), across.into());
+        self.y.set(&mut own, across.y)?;
+        if let (Some(z), Some(value)) = (self.z, across.z) {
+            z.set(&mut own, value)?;
+        }
         self.x.set(&mut own, x)?;
         Ok(own)
     }
@@ -149,10 +184,11 @@ pub struct Border;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum At {
-    /// What theory says, for one value of the second axis.
+    /// What theory says, for one place across.
     Predict {
-        /// The value.
-        y: f64,
+        /// The place.
+        #[serde(flatten)]
+        across: Across,
     },
     /// A run.
     Run {
@@ -160,8 +196,9 @@ pub enum At {
         number: usize,
         /// Value on the first axis.
         x: f64,
-        /// Value on the second axis.
-        y: f64,
+        /// Its place across.
+        #[serde(flatten)]
+        across: Across,
     },
 }
 
@@ -179,6 +216,16 @@ impl Experiment for Border {
         let y = spec.y_ends();
         (spec.y_from, spec.y_to) = (Some(y.0), Some(y.1));
         spec.y.check(["y_from", "y_to"], y)?;
+        match spec.third() {
+            Some((z, ends)) => {
+                z.check(["z_from", "z_to"], ends)?;
+                (spec.z_from, spec.z_to) = (Some(ends.0), Some(ends.1));
+            }
+            None => {
+                let end = spec.z_from.or(spec.z_to);
+                within("z", "none", end.is_none(), "a setting, as the axis has an end: --z width")?;
+            }
+        }
         // Of the rate the box follows from theory, which is only known once the first jobs are done.
         if !spec.is_predicted() {
             let usual = spec.x.usual();
@@ -192,20 +239,25 @@ impl Experiment for Border {
         }
         let plan = Plan::new(spec.network.network())?;
         spec.data = spec.data.pinned_to_learn(&plan, spec.seed, "border")?;
-        // Shapes at all four corners, before any work.
-        for y in [y.0, y.1] {
+        // Shapes at all corners, before any work.
+        let third = spec.third().map(|(_, ends)| [ends.0, ends.1]);
+        for across in Across::all(&[y.0, y.1], third.as_ref().map(|ends| ends.as_slice())) {
             let x = spec.x_from.or(spec.x_to).unwrap_or(1.0);
-            Plan::new(spec.cell(x, y)?.network.network())?;
-            Plan::new(spec.cell(spec.x_to.unwrap_or(x), y)?.network.network())?;
+            Plan::new(spec.cell(x, across)?.network.network())?;
+            Plan::new(spec.cell(spec.x_to.unwrap_or(x), across)?.network.network())?;
         }
         Ok(spec)
     }
 
     fn subject(spec: &BorderSpec) -> String {
         format!(
-            "{} × {}, {}, {}, {}",
-            spec.x.label(),
-            spec.y.label(),
+            "{}, {}, {}, {}",
+            [Some(spec.x), Some(spec.y), spec.z]
+                .into_iter()
+                .flatten()
+                .map(Setting::label)
+                .collect::<Vec<_>>()
+                .join(" × "),
             network(spec.network.network()),
             spec.init.words(),
             spec.optimizer
@@ -214,8 +266,9 @@ impl Experiment for Border {
 
     fn plan(spec: &BorderSpec) -> Result<Vec<Job>, LabError> {
         if spec.is_predicted() {
-            let job = |y: f64| Job::new(format!("theory at {} {y}", spec.y.label()), At::Predict { y });
-            return Ok(spec.y.values(spec.y_ends(), search::PREDICTED).into_iter().map(job).collect());
+            let job =
+                |across| Job::new(format!("theory at {}", spec.exactly(across)), At::Predict { across });
+            return Ok(search::foretold(spec).into_iter().map(job).collect());
         }
         Ok(jobs(&Search::of(spec, &[])?))
     }
@@ -240,10 +293,10 @@ impl Experiment for Border {
     fn run(spec: &BorderSpec, job: &Job, tools: &Tools) -> Result<Value, LabError> {
         let setting = tools.shared("data", || run::Shared::of(spec))?;
         let value = match job.read()? {
-            At::Predict { y } => serde_json::to_value(foretell::predict(spec, &setting, y)?),
-            At::Run { number, x, y } => {
+            At::Predict { across } => serde_json::to_value(foretell::predict(spec, &setting, across)?),
+            At::Run { number, x, across } => {
                 let mut step = |done, of| tools.step(&job.id, done, of);
-                serde_json::to_value(run::outcome(spec, &setting, number, x, y, &mut step)?)
+                serde_json::to_value(run::outcome(spec, &setting, number, x, across, &mut step)?)
             }
         };
         value.map_err(|error| LabError::Answer { job: job.id.clone(), message: error.to_string() })
@@ -264,11 +317,11 @@ impl Experiment for Border {
 fn jobs(search: &Search) -> Vec<Job> {
     let spec = search.spec();
     let first = search.runs().len() + 1;
-    let job = |(at, (x, y)): (usize, (f64, f64))| {
+    let job = |(at, (x, across)): (usize, (f64, Across))| {
         let number = first + at;
         let shown = carnot_report::number::significant(x, 3);
-        let id = format!("run {number}: {} {shown}, {} {y}", spec.x.label(), spec.y.label());
-        Job::new(id, At::Run { number, x, y })
+        let id = format!("run {number}: {} {shown}, {}", spec.x.label(), spec.exactly(across));
+        Job::new(id, At::Run { number, x, across })
     };
     search.next().into_iter().enumerate().map(job).collect()
 }
@@ -277,6 +330,13 @@ fn check_ranges(spec: &BorderSpec) -> Result<(), LabError> {
     within("y", spec.y.label(), spec.y != spec.x, "another setting than that of x")?;
     let is_first = spec.y != Setting::Rate;
     within("y", "rate", is_first, "another setting: the rate is crossed along x (--x rate)")?;
+    let is_third = spec.z.is_none_or(|z| z != spec.x && z != spec.y && z != Setting::Rate);
+    within(
+        "z",
+        spec.z.map_or("none", Setting::label),
+        is_third,
+        "another setting than those of x and y, and not the rate",
+    )?;
     within("budget", spec.budget, (4..=1000).contains(&spec.budget), "4 to 1000")?;
     within("together", spec.together, (1..=100).contains(&spec.together), "1 to 100")?;
     within("length", spec.length, (20..=100_000_000).contains(&spec.length), "20 to 100000000")?;

@@ -14,7 +14,7 @@ use carnot_sim::train::spec::TrainSpec;
 use carnot_sim::train::until::train_until;
 use serde::{Deserialize, Serialize};
 
-use super::BorderSpec;
+use super::{Across, BorderSpec};
 use crate::error::LabError;
 use crate::settings::loss_of;
 
@@ -59,8 +59,9 @@ impl Shared {
 pub struct Done {
     /// Value on the first axis.
     pub x: f64,
-    /// Value on the second axis.
-    pub y: f64,
+    /// Its place across.
+    #[serde(flatten)]
+    pub across: Across,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -76,7 +77,7 @@ pub(super) fn seed(spec: &BorderSpec, number: usize) -> u64 {
     spec.seed.wrapping_mul(1_000_003).wrapping_add(own)
 }
 
-/// Runs a network at one place of the plane until its fate is clear.
+/// Runs a network at one place until its fate is clear.
 ///
 /// # Errors
 /// When the network cannot have that shape.
@@ -85,19 +86,25 @@ pub fn outcome(
     shared: &Shared,
     number: usize,
     x: f64,
-    y: f64,
+    across: impl Into<Across>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Done, LabError> {
-    judged(spec, shared, number, (x, y), true, progress)
+    judged(spec, shared, number, (x, across.into()), true, progress)
 }
 
 /// The same run to its full length, judged at its end: what a short run foretells.
 ///
 /// # Errors
 /// As [`outcome`].
-pub fn whole(spec: &BorderSpec, shared: &Shared, number: usize, x: f64, y: f64) -> Result<Done, LabError> {
+pub fn whole(
+    spec: &BorderSpec,
+    shared: &Shared,
+    number: usize,
+    x: f64,
+    across: impl Into<Across>,
+) -> Result<Done, LabError> {
     let spec = BorderSpec { share: 1.0, ..spec.clone() };
-    judged(&spec, shared, number, (x, y), false, &mut |_, _| {})
+    judged(&spec, shared, number, (x, across.into()), false, &mut |_, _| {})
 }
 
 /// The loss of every step of a run of the full length, whatever becomes of it, and how a run like it is judged; ends at the first one that is not finite.
@@ -109,10 +116,10 @@ pub fn losses(
     shared: &Shared,
     number: usize,
     x: f64,
-    y: f64,
+    across: impl Into<Across>,
 ) -> Result<(Rule, Vec<Option<f64>>), LabError> {
     let mut all = Vec::new();
-    let rule = trained(spec, shared, number, (x, y), spec.length, &mut |_, loss| {
+    let rule = trained(spec, shared, number, (x, across.into()), spec.length, &mut |_, loss| {
         all.push(loss);
         loss.is_some()
     })?;
@@ -123,12 +130,12 @@ fn judged(
     spec: &BorderSpec,
     shared: &Shared,
     number: usize,
-    (x, y): (f64, f64),
+    (x, across): (f64, Across),
     is_early: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Done, LabError> {
     let (mut watch, mut verdict, mut step) = (None, None, 0);
-    trained(spec, shared, number, (x, y), spec.looked(), &mut |rule, loss| {
+    trained(spec, shared, number, (x, across), spec.looked(), &mut |rule, loss| {
         step += 1;
         let watch = watch.get_or_insert_with(|| Watch::new(Rule { is_early, ..rule }));
         verdict = watch.step(loss);
@@ -137,7 +144,7 @@ fn judged(
         }
         verdict.is_none()
     })?;
-    Ok(Done { x, y, verdict: verdict.expect("a run is judged at its last step at the latest") })
+    Ok(Done { x, across, verdict: verdict.expect("a run is judged at its last step at the latest") })
 }
 
 /// Trains a network at one place for some steps, or until `look`, told of every loss, has seen enough.
@@ -145,11 +152,11 @@ fn trained(
     spec: &BorderSpec,
     shared: &Shared,
     number: usize,
-    (x, y): (f64, f64),
+    (x, across): (f64, Across),
     steps: u64,
     look: &mut dyn FnMut(Rule, Option<f64>) -> bool,
 ) -> Result<Rule, LabError> {
-    let cell = spec.cell(x, y)?;
+    let cell = spec.cell(x, across)?;
     let plan = Plan::new(cell.network.network())?;
     let initial = cell.init.initial(&plan)?;
     let training = Training {

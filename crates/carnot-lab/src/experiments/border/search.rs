@@ -1,22 +1,25 @@
 //! The state of a search, from its points alone: what was seen, where to look next, what the border is so far.
 
-use carnot_math::levelset::border::{Crossing, Edge as Side, crossings, slope};
+use carnot_math::levelset::border::{Crossing, flat};
 use carnot_math::levelset::choose::{Place, straddle};
-use carnot_math::levelset::process::{Belief, Guess, Process, Seen};
+use carnot_math::levelset::process::{Belief, Process, Seen};
 use carnot_math::random::Stream;
 use carnot_sim::optimizer::Optimizer;
 
 use super::edges::{Edges, Placed};
 use super::foretell::Predicted;
+use super::ray::Ray;
 use super::run::{Done, optimizer};
-use super::{BorderSpec, Setting};
+use super::{Across, BorderSpec, Setting};
 use crate::error::LabError;
 use crate::experiments::Point;
 
-/// Values of the second axis at which theory is asked.
-pub const PREDICTED: usize = 5;
-/// Values of the second axis at which runs may be made and the border is given.
+/// Values of the second axis at which theory is asked; of the second and of the third, where there is one.
+const PREDICTED: usize = 5;
+const PREDICTED_OF_THREE: usize = 3;
+/// Values of the second axis at which runs may be made and the border is given; of the second and of the third, where there is one.
 const ROWS: usize = 12;
+const ROWS_OF_THREE: (usize, usize) = (6, 5);
 /// Places along a ray.
 const COLUMNS: usize = 97;
 /// Columns of a grid that would find the border by brute force.
@@ -27,65 +30,13 @@ const AROUND: f64 = 1.0;
 const ENOUGH: f64 = 0.9;
 /// Runs before which the search does not stop.
 const LEAST: usize = 10;
-/// Length of the second axis in the units of the process, and of a first axis without decades.
+/// Length of the axes across in the units of the process, and of a first axis without decades.
 const SIDE: f64 = 3.0;
 /// Where the first runs stand, in shares of the box, and how far a seed moves them.
 const FIRST: f64 = 0.5;
 const JITTER: f64 = 0.15;
 /// Prior mean of the process without a shape.
 const PRIOR: f64 = 0.0;
-
-/// One value of the second axis.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ray {
-    /// The value.
-    pub y: f64,
-    /// Heights on the first axis, and the chance that it learns there.
-    pub chances: Vec<(f64, f64)>,
-    /// Place of the largest chance.
-    best: usize,
-    /// The upper edge, by height.
-    pub upper: Option<Crossing>,
-    /// The lower edge.
-    pub lower: Option<Crossing>,
-}
-
-impl Ray {
-    /// Read off the process.
-    fn guessed(y: f64, guesses: &[(f64, Guess)]) -> Ray {
-        let chances: Vec<(f64, f64)> =
-            guesses.iter().map(|(height, guess)| (*height, guess.above())).collect();
-        // By the mean: chances may all be one.
-        let better = |a: usize, b: usize| guesses[b].1.mean > guesses[a].1.mean;
-        let best = (1..guesses.len()).fold(0, |best, at| if better(best, at) { at } else { best });
-        let all = crossings(guesses);
-        let top = guesses[best].0;
-        let upper = all.iter().find(|c| c.edge == Side::Upper && c.at >= top).copied();
-        let lower = all.iter().rev().find(|c| c.edge == Side::Lower && c.at <= top).copied();
-        Ray { y, chances, best, upper, lower }
-    }
-
-    /// Read off the edges.
-    fn between(y: f64, chances: Vec<(f64, f64)>, upper: Option<Crossing>, lower: Option<Crossing>) -> Ray {
-        let better = |a: usize, b: usize| chances[b].1 > chances[a].1;
-        let best = (1..chances.len()).fold(0, |best, at| if better(best, at) { at } else { best });
-        let has_good = chances[best].1 > 0.5;
-        Ray { y, best, upper: upper.filter(|_| has_good), lower: lower.filter(|_| has_good), chances }
-    }
-
-    /// Whether its best place learns.
-    pub fn has_good(&self) -> bool {
-        self.chances[self.best].1 > 0.5
-    }
-
-    /// Whether the edge is known to the tolerance, or that there is none.
-    fn is_known(&self, edge: Option<&Crossing>, tolerance: f64) -> bool {
-        match edge {
-            Some(edge) => edge.is_bracketed && edge.high - edge.low <= tolerance,
-            None => self.chances.iter().all(|(_, chance)| (chance - 0.5).abs() > 0.34),
-        }
-    }
-}
 
 /// Why a search ended, or that it has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +61,23 @@ pub struct Search<'a> {
     edges: Option<Edges>,
 }
 
-/// Values of the second axis at which runs may be made.
-pub fn rows(spec: &BorderSpec) -> Vec<f64> {
-    spec.y.values(spec.y_ends(), ROWS)
+/// Places across at which runs may be made, by the third axis, then the second.
+pub fn rows(spec: &BorderSpec) -> Vec<Across> {
+    places(spec, ROWS, ROWS_OF_THREE)
+}
+
+/// Places across at which theory is asked.
+pub fn foretold(spec: &BorderSpec) -> Vec<Across> {
+    places(spec, PREDICTED, (PREDICTED_OF_THREE, PREDICTED_OF_THREE))
+}
+
+fn places(spec: &BorderSpec, of_two: usize, of_three: (usize, usize)) -> Vec<Across> {
+    match spec.third() {
+        None => Across::all(&spec.y.values(spec.y_ends(), of_two), None),
+        Some((z, ends)) => {
+            Across::all(&spec.y.values(spec.y_ends(), of_three.0), Some(&z.values(ends, of_three.1)))
+        }
+    }
 }
 
 impl<'a> Search<'a> {
@@ -161,7 +126,7 @@ impl<'a> Search<'a> {
     }
 
     /// Runs to make beside those made; none when the search has ended.
-    pub fn next(&self) -> Vec<(f64, f64)> {
+    pub fn next(&self) -> Vec<(f64, Across)> {
         if self.runs.is_empty() {
             return self.first();
         }
@@ -176,16 +141,17 @@ impl<'a> Search<'a> {
     }
 
     /// Was a run made there with the only seed?
-    fn is_old(&self, height: f64, y: f64) -> bool {
-        self.spec.seeds == 1 && self.runs.iter().any(|run| run.y == y && run.x == self.spec.x.value(height))
+    fn is_old(&self, height: f64, across: Across) -> bool {
+        let is_there = |run: &Done| run.across == across && run.x == self.spec.x.value(height);
+        self.spec.seeds == 1 && self.runs.iter().any(is_there)
     }
 
     /// The places whose outcome is expected to tell most about the edges of their rows, a third of the rows apart.
-    fn telling(&self, edges: &Edges, count: usize) -> Vec<(f64, f64)> {
+    fn telling(&self, edges: &Edges, count: usize) -> Vec<(f64, Across)> {
         let mut all = Vec::new();
         for (row, ray) in self.rays.iter().enumerate() {
             for &(height, _) in &ray.chances {
-                if !self.is_old(height, ray.y) {
+                if !self.is_old(height, ray.across) {
                     all.push((edges.worth(row, height / self.unit(), self.spec.both), row, height));
                 }
             }
@@ -202,19 +168,21 @@ impl<'a> Search<'a> {
                 None => apart /= 2,
             }
         }
-        chosen.into_iter().map(|(row, height)| (self.spec.x.value(height), self.rays[row].y)).collect()
+        chosen.into_iter().map(|(row, height)| (self.spec.x.value(height), self.rays[row].across)).collect()
     }
 
     /// The places at which the sign of the process is least sure.
-    fn straddled(&self, count: usize) -> Vec<(f64, f64)> {
-        let places: Vec<(f64, f64)> =
-            self.rays.iter().flat_map(|ray| ray.chances.iter().map(|(height, _)| (*height, ray.y))).collect();
-        let of = |&(height, y): &(f64, f64)| Place { at: self.at(height, y), prior: PRIOR };
+    fn straddled(&self, count: usize) -> Vec<(f64, Across)> {
+        let along = |ray: &Ray| -> Vec<(f64, Across)> {
+            ray.chances.iter().map(|(height, _)| (*height, ray.across)).collect()
+        };
+        let places: Vec<(f64, Across)> = self.rays.iter().flat_map(along).collect();
+        let of = |&(height, across): &(f64, Across)| Place { at: self.at(height, across), prior: PRIOR };
         let candidates: Vec<Place> = places.iter().map(of).collect();
         let admits = |index: usize| {
             let ray = &self.rays[index / COLUMNS];
             let is_asked = self.spec.both || !ray.has_good() || index % COLUMNS >= ray.best;
-            is_asked && !self.is_old(places[index].0, ray.y)
+            is_asked && !self.is_old(places[index].0, ray.across)
         };
         let chosen = straddle(&self.seen(), &candidates, &self.belief(), count, &admits);
         chosen.into_iter().map(|index| (self.spec.x.value(places[index].0), places[index].1)).collect()
@@ -246,18 +214,35 @@ impl<'a> Search<'a> {
         if self.spec.x.is_log() { 1.0 } else { (self.ends.1 - self.ends.0) / SIDE }
     }
 
-    /// The predicted border at a value of the second axis, by height: a straight line through the middles of the brackets, which scatter from one
+    /// The predicted border at a place across, by height: a straight line, or a plane, through the middles of the brackets, which scatter from one
     /// drawn network to the next more than the border does.
-    pub fn centre(&self, y: f64) -> Option<f64> {
-        let of = |p: &Predicted| {
-            p.bracket.map(|(a, b)| (self.spec.y.height(p.y), 0.5 * (a.log10() + b.log10()), 1.0))
-        };
-        let known: Vec<(f64, f64, f64)> = self.predicted.iter().filter_map(of).collect();
+    pub fn centre(&self, across: Across) -> Option<f64> {
+        let of = |p: &Predicted| p.bracket.map(|(a, b)| (p.across, 0.5 * (a.log10() + b.log10()), 1.0));
+        let known: Vec<(Across, f64, f64)> = self.predicted.iter().filter_map(of).collect();
         let mean = known.iter().map(|point| point.1).sum::<f64>() / known.len() as f64;
-        match slope(&known) {
-            Some((slope, _, height)) => Some(height + slope * self.spec.y.height(y)),
-            None => (!known.is_empty()).then_some(mean),
+        let there = self.heights(across);
+        let level = self.level(&known).map(|(slopes, height)| {
+            height + slopes.iter().zip(there).map(|((slope, _), at)| slope * at).sum::<f64>()
+        });
+        level.or((!known.is_empty()).then_some(mean))
+    }
+
+    /// Heights of a place across on its axes, of a missing one 0.
+    fn heights(&self, across: Across) -> [f64; 2] {
+        let third = self.spec.z.zip(across.z).map(|(z, value)| z.height(value));
+        [self.spec.y.height(across.y), third.unwrap_or(0.0)]
+    }
+
+    /// Slopes of heights along the axes across, with their errors, and the height where both axes are zero; `None` where the places leave them open.
+    pub fn level(&self, known: &[(Across, f64, f64)]) -> Option<(Vec<(f64, f64)>, f64)> {
+        if self.spec.z.is_some() {
+            let points: Vec<_> =
+                known.iter().map(|&(across, at, error)| (self.heights(across), at, error)).collect();
+            return flat(&points).map(|flat| (flat.slopes.to_vec(), flat.height));
         }
+        let points: Vec<_> =
+            known.iter().map(|&(across, at, error)| ([self.heights(across)[0]], at, error)).collect();
+        flat(&points).map(|flat| (flat.slopes.to_vec(), flat.height))
     }
 
     /// Half the width of a bracket, in decades.
@@ -272,7 +257,7 @@ impl<'a> Search<'a> {
 
     fn find_ends(&self) -> (f64, f64) {
         let spec = self.spec;
-        let middles = || rows(spec).into_iter().filter_map(|y| self.centre(y));
+        let middles = || rows(spec).into_iter().filter_map(|across| self.centre(across));
         let usual = Setting::Rate.usual();
         let (mut low, mut high) = (usual.0.log10(), usual.1.log10());
         if middles().next().is_some() {
@@ -290,11 +275,18 @@ impl<'a> Search<'a> {
     }
 
     /// In the units of the process.
-    fn at(&self, height: f64, y: f64) -> [f64; 2] {
-        let (low, high) = self.spec.y_ends();
-        let (low, high) = (self.spec.y.height(low), self.spec.y.height(high));
-        let across = SIDE * (self.spec.y.height(y) - low) / (high - low);
-        [(height - self.ends.0) / self.unit(), across]
+    fn at(&self, height: f64, across: Across) -> [f64; 3] {
+        let [y, z] = self.shares(across);
+        [(height - self.ends.0) / self.unit(), SIDE * y, SIDE * z]
+    }
+
+    /// Place across in shares of its axes.
+    pub fn shares(&self, across: Across) -> [f64; 2] {
+        let share = |setting: Setting, value: f64, (low, high): (f64, f64)| {
+            (setting.height(value) - setting.height(low)) / (setting.height(high) - setting.height(low))
+        };
+        let third = self.spec.third().zip(across.z).map(|((z, ends), value)| share(z, value, ends));
+        [share(self.spec.y, across.y, self.spec.y_ends()), third.unwrap_or(0.0)]
     }
 
     fn belief(&self) -> Belief {
@@ -307,18 +299,17 @@ impl<'a> Search<'a> {
     fn seen(&self) -> Vec<Seen> {
         let of = |run: &Done| {
             let height = self.spec.x.height(run.x);
-            Seen { at: self.at(height, run.y), value: run.verdict.margin, prior: PRIOR }
+            Seen { at: self.at(height, run.across), value: run.verdict.margin, prior: PRIOR }
         };
         self.runs.iter().map(of).collect()
     }
 
     /// Both edges, unless the runs contradict them.
     fn find_edges(&self) -> Option<Edges> {
-        let (rows, unit, y) = (rows(self.spec), self.unit(), self.spec.y);
-        let (first, last) = (y.height(*rows.first()?), y.height(*rows.last()?));
-        let across: Vec<f64> = rows.iter().map(|&row| (y.height(row) - first) / (last - first)).collect();
+        let (rows, unit) = (rows(self.spec), self.unit());
+        let across: Vec<[f64; 2]> = rows.iter().map(|&row| self.shares(row)).collect();
         let of = |run: &Done| {
-            let row = rows.iter().position(|&row| row == run.y)?;
+            let row = rows.iter().position(|&row| row == run.across)?;
             Some(Placed { row, at: self.spec.x.height(run.x) / unit, verdict: run.verdict })
         };
         let runs: Vec<Placed> = self.runs.iter().filter_map(of).collect();
@@ -343,17 +334,17 @@ impl<'a> Search<'a> {
                 high: edge.high * unit,
                 ..edge
             };
-            let ray = |(row, y): (usize, f64)| {
+            let ray = |(row, across): (usize, Across)| {
                 let chances =
                     heights.iter().map(|&height| (height, edges.learns(row, height / unit))).collect();
-                Ray::between(y, chances, edges.upper(row).map(scaled), edges.lower(row).map(scaled))
+                Ray::between(across, chances, edges.upper(row).map(scaled), edges.lower(row).map(scaled))
             };
             return rows(self.spec).into_iter().enumerate().map(ray).collect();
         }
         let Some(process) = Process::fit(&self.seen(), &self.belief()) else { return Vec::new() };
-        let ray = |y: f64| {
-            let guess = |&height: &f64| (height, process.guess(self.at(height, y), PRIOR));
-            Ray::guessed(y, &heights.iter().map(guess).collect::<Vec<_>>())
+        let ray = |across: Across| {
+            let guess = |&height: &f64| (height, process.guess(self.at(height, across), PRIOR));
+            Ray::guessed(across, &heights.iter().map(guess).collect::<Vec<_>>())
         };
         rows(self.spec).into_iter().map(ray).collect()
     }
@@ -369,17 +360,18 @@ impl<'a> Search<'a> {
         (0..COLUMNS).map(|i| whole(of(i))).collect()
     }
 
-    /// The first runs: near the middle of the box, at two values of the second axis.
-    fn first(&self) -> Vec<(f64, f64)> {
+    /// The first runs: near the middle of the box, at two places across.
+    fn first(&self) -> Vec<(f64, Across)> {
         let (rows, lattice) = (rows(self.spec), self.lattice());
-        let mut of: Vec<f64> = [rows.len() / 4, rows.len() - 1 - rows.len() / 4].map(|at| rows[at]).to_vec();
+        let mut of: Vec<Across> =
+            [rows.len() / 4, rows.len() - 1 - rows.len() / 4].map(|at| rows[at]).to_vec();
         of.dedup();
         let mut stream = Stream::new(self.spec.search_seed, "first runs", &[]);
-        let mut place = |y: f64| {
+        let mut place = |across: Across| {
             let share = FIRST + JITTER * (2.0 * stream.uniform() - 1.0);
             let height = self.ends.0 + (self.ends.1 - self.ends.0) * share;
             let near = |a: &&f64, b: &&f64| (*a - height).abs().total_cmp(&(*b - height).abs());
-            (self.spec.x.value(*lattice.iter().min_by(near).expect("a lattice has places")), y)
+            (self.spec.x.value(*lattice.iter().min_by(near).expect("a lattice has places")), across)
         };
         of.into_iter().map(&mut place).collect()
     }
