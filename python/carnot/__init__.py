@@ -8,7 +8,7 @@ Three lines around an unchanged training loop::
     print(watch.report())
 
 Before training: :func:`check`, :func:`predict`, :func:`init_`, :func:`param_groups`. Without a model: :func:`predict`, :func:`ensemble`,
-:func:`kernel`, :func:`border`, :func:`transfer`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be
+:func:`kernel`, :func:`border`, :func:`transfer`. While it trains: :func:`curvature`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be
 done is an :class:`Error` with a remedy.
 """
 
@@ -37,6 +37,7 @@ __all__ = [
     "__version__",
     "border",
     "check",
+    "curvature",
     "data",
     "describe",
     "diagnose",
@@ -171,10 +172,10 @@ def phase(**settings: Any) -> Report:
 
 
 def border(network: _Path | None = None, **settings: Any) -> Report:
-    """Where learning ends: the border over two settings, found with a few short runs.
+    """Where learning ends: the border over two or three settings, found with a few short runs.
 
     * ``network``: a shorthand such as ``"64-24x4-10"`` or ``"post:4x32"``, or a TOML file; ``settings`` are the keys of
-      ``carnot border``, such as ``y="depth"``, ``budget=25``; ``runs="runs"`` keeps runs as they land, so that a search
+      ``carnot border``, such as ``y="depth"``, ``z="width"``, ``budget=25``; ``runs="runs"`` keeps runs as they land, so that a search
       that was cut off goes on without repeating one
 
     :raises Error: with the nearest key when one is unknown.
@@ -204,6 +205,36 @@ def diagnose(log: Any, *, runs: _Path = "runs", **settings: Any) -> Report:
     :raises Error: when it cannot be read, or holds no loss.
     """
     return _diagnose(log, runs, settings)
+
+
+def curvature(
+    model: torch.nn.Module,
+    batch: Any,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    loss: Callable[[Any, Any], torch.Tensor] | None = None,
+    batch_size: int | None = None,
+    name: str | None = None,
+) -> Report:
+    """One look at the loss: its sharpness against what the optimizer can bear (the edge of stability), and the critical batch.
+
+    The largest eigenvalue of the Hessian by Lanczos, with its residual as the error, in eval mode, on the samples given: take
+    about as many as a step of the training has, or more. With an optimizer that divides by the size of the gradient it is that of the
+    preconditioned Hessian, and the threshold is 2/η for SGD and RMSprop, (2 + 2β)/η with momentum, (2 + 2β₁)/((1 − β₁)η) for Adam.
+    The noise scale tr Σ/|G|² is read from the gradients of 16 parts of the batch. Costs about 12 to 40 passes for the first and 32 parts for
+    the second; the model, its gradients and random states are as before.
+
+    * ``batch``: ``(x, y)`` or a mapping, as for :func:`watch`, of any number of samples; 32 or more for the noise scale
+    * ``optimizer``: the one that trains the model, after some steps; its rate, momentum and state are read
+    * ``batch_size``: samples of a step of the training, to be held against the noise scale
+    * returns: a report; numbers in ``to_dict()["curvature"]``: ``sharpness`` (times the rate where there is an optimizer),
+      ``share_of_threshold``, ``noise_scale``, each with ``value`` and ``error``
+
+    :raises Error: when there is no loss, or no second derivative of it.
+    """
+    torch_curvature = _needs_torch("curvature")
+    report: Report = torch_curvature.curvature(model, batch, optimizer, loss, batch_size, name)
+    return report
 
 
 def open(path: _Path, reference: _Path | None = None) -> Report:

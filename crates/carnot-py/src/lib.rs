@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::data::data;
     #[pymodule_export]
-    use crate::logged::diagnose;
+    use crate::logged::{curvature, diagnose};
     #[pymodule_export]
     use crate::report::Report;
     #[pymodule_export]

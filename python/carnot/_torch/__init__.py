@@ -1,4 +1,5 @@
-"""Hooks into PyTorch. Nothing here computes an observable: tensors become arrays, everything else is Rust.
+"""Hooks into PyTorch. Nothing here computes an observable: tensors become arrays, everything else is Rust. Only the directions of
+`curvature` stay where the model is: they are as large as it.
 
 | module | one job |
 |---|---|
@@ -11,6 +12,8 @@
 | `weights` | norms of parameters, gradients and updates |
 | `start` | the untrained model, kept until there is time to read it |
 | `watch` | when to read; the recording |
+| `trace`, `structure`, `branches`, `drawn`, `predict` | a transformer → its layers and the variances of its weights |
+| `curvature` | the sharpest direction of the loss, gradients of the parts of a batch |
 | `init` | critical initialisation |
 | `groups` | rates for each layer |
 """

@@ -7,6 +7,7 @@
 //! | [`fate`] | the outcome: learns, stuck, diverges, dead, or cannot be told |
 //! | [`evidence`] | everything that several checks ask for |
 //! | [`checks`] | the table of checks on logs: one file and one row each |
+//! | [`look`] | one look at a loss: its curvature and the noise of its gradient → report |
 //! | [`happened`] | what happened when, as a table |
 //! | [`pictures`] | the curve with the losses it is held against, and marks |
 //! | [`mod@write`] | everything → report |
@@ -16,6 +17,7 @@ pub mod checks;
 pub mod evidence;
 pub mod fate;
 pub mod happened;
+pub mod look;
 pub mod pictures;
 pub mod source;
 pub mod write;

@@ -57,6 +57,9 @@ pub fn crossings(ray: &[(f64, Guess)]) -> Vec<Crossing> {
     found
 }
 
+/// Place, height, and the height's standard error.
+type Point<const N: usize> = ([f64; N], f64, f64);
+
 /// A plane through points with errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flat<const N: usize> {
@@ -73,10 +76,9 @@ pub struct Flat<const N: usize> {
 /// * `points`: (place, height, standard error of the height > 0)
 /// * returns: `None` where the places leave a slope open: fewer than two along an axis, or all of them on one line
 #[must_use]
-pub fn flat<const N: usize>(points: &[([f64; N], f64, f64)]) -> Option<Flat<N>> {
+pub fn flat<const N: usize>(points: &[Point<N>]) -> Option<Flat<N>> {
     let weight = |error: f64| 1.0 / (error * error);
-    let sum =
-        |of: &dyn Fn(&([f64; N], f64, f64)) -> f64| points.iter().map(|p| weight(p.2) * of(p)).sum::<f64>();
+    let sum = |of: &dyn Fn(&Point<N>) -> f64| points.iter().map(|p| weight(p.2) * of(p)).sum::<f64>();
     let total = sum(&|_| 1.0);
     let middle: [f64; N] = std::array::from_fn(|a| sum(&|p| p.0[a]) / total);
     let mean = sum(&|p| p.1) / total;
@@ -110,7 +112,7 @@ pub fn flat<const N: usize>(points: &[([f64; N], f64, f64)]) -> Option<Flat<N>> 
 /// * returns: `None` for fewer than two different x
 #[must_use]
 pub fn slope(points: &[(f64, f64, f64)]) -> Option<(f64, f64, f64)> {
-    let points: Vec<([f64; 1], f64, f64)> = points.iter().map(|&(x, y, error)| ([x], y, error)).collect();
+    let points: Vec<Point<1>> = points.iter().map(|&(x, y, error)| ([x], y, error)).collect();
     let flat = flat(&points)?;
     Some((flat.slopes[0].0, flat.slopes[0].1, flat.height))
 }

@@ -57,6 +57,8 @@ const SLOPE: f64 = 1.0;
 const SLOPES_BESIDE: [f64; 7] = [-2.0, -1.0, -0.4, 0.0, 0.4, 1.0, 2.0];
 const BENDS: [f64; 3] = [-0.35, 0.0, 0.35];
 const BEND: f64 = 0.3;
+/// How the fall along one axis changes along the other.
+const TWISTS: [f64; 2] = [-0.3, 0.3];
 /// Standard deviation by which it wanders off that curve over all rows.
 const WANDERS: [f64; 2] = [0.1, 0.3];
 /// Widths of the logistic step: drawn networks of one row differ by 0.03 to 0.11 decades, which is 1.8 widths.
@@ -85,11 +87,14 @@ fn seen(gap: f64, width: f64) -> f64 {
 }
 
 /// A smooth change from row to row.
+#[derive(Clone, Copy)]
 struct Curve {
     slope: f64,
     bend: f64,
     /// Fall along the second axis across.
     beside: f64,
+    /// By how much the fall along one axis changes along the other: height of a corner.
+    twist: f64,
     wander: f64,
 }
 
@@ -99,8 +104,11 @@ impl Curve {
         let mut all = Vec::new();
         for wander in WANDERS {
             for slope in SLOPES {
-                for bend in BENDS {
-                    all.extend(beside.iter().map(|&beside| Curve { slope, bend, beside, wander }));
+                for &beside in beside {
+                    let plane = Curve { slope, bend: 0.0, beside, twist: 0.0, wander };
+                    all.extend(BENDS.map(|bend| Curve { bend, ..plane }));
+                    // Both together would be too many: what is left of them is wandering.
+                    all.extend(TWISTS.iter().filter(|_| is_wide).map(|&twist| Curve { twist, ..plane }));
                 }
             }
         }
@@ -110,12 +118,15 @@ impl Curve {
     /// Logarithm of its prior weight.
     fn prior(&self) -> f64 {
         let squares = self.slope.powi(2) + self.beside.powi(2);
-        -0.5 * (squares / SLOPE.powi(2) + (self.bend / BEND).powi(2))
+        -0.5 * (squares / SLOPE.powi(2) + (self.bend / BEND).powi(2) + (self.twist / BEND).powi(2))
     }
 
     /// How heights of one row are spread over those of the next.
     fn kernels(&self, plane: &Plane, chain: &[usize]) -> Vec<Kernel> {
-        let mean = |[t, u]: [f64; 2]| self.slope * t + self.bend * 4.0 * t * (1.0 - t) + self.beside * u;
+        let mean = |[t, u]: [f64; 2]| {
+            let corner = (2.0 * t - 1.0) * (2.0 * u - 1.0);
+            self.slope * t + self.bend * 4.0 * t * (1.0 - t) + self.beside * u + self.twist * corner
+        };
         let way = |a: [f64; 2], b: [f64; 2]| (b[0] - a[0]).abs() + (b[1] - a[1]).abs();
         // The way there and back is long, and neighbours across it are near each other all the same: over all of it the edge wanders as over both axes once.
         let whole: f64 = chain.windows(2).map(|pair| way(plane.across[pair[0]], plane.across[pair[1]])).sum();
@@ -198,7 +209,7 @@ impl Kernel {
 impl Edge {
     /// The edge after some runs.
     ///
-    /// Its height goes from row to row as a Markov chain about a curve, or, over two axes across, about a plane that bends along the first; slopes, bend, wandering and the width of the step are summed over, with their
+    /// Its height goes from row to row as a Markov chain about a curve, or, over two axes across, about a plane that bends along the first or is twisted; slopes, bend, wandering and the width of the step are summed over, with their
     /// evidence. A run is below the edge with the logistic chance of its distance:
     ///
     /// $$ P(h \mid \text{runs}) \propto \sum_c p(c) \prod_j p(h_{j+1} \mid h_j, c) \prod_i P(\text{run}_i \mid h_{j(i)}) $$

@@ -1,12 +1,13 @@
 //! R322: the sharpness stands at the edge of stability.
 
-use super::{LogCheck, Said, found, measured, short};
+use super::{LogCheck, Measured, Said, found, measured, short};
 use crate::explain::CheckPage;
 use crate::logged::evidence::LogEvidence;
 use carnot_log::curve::Curve;
 use carnot_log::curve::level::between;
 use carnot_log::curve::robust::median;
 use carnot_report::finding::{Finding, Level, Safety};
+use carnot_sim::edge::Descent;
 
 /// The check.
 pub const CHECK: LogCheck = LogCheck { page: &PAGE, run };
@@ -34,18 +35,51 @@ fn run(evidence: &LogEvidence) -> Result<Vec<Finding>, String> {
     let seen = between(&curve, from, *last)
         .filter(|_| rate > 0.0)
         .ok_or("needs rate and sharpness at the same steps")?;
-    let threshold = descent.threshold(rate);
-    let ratio = super::Measured { value: seen.value / threshold, error: seen.error / threshold };
-    if ratio.value + 2.0 * ratio.error < 0.9 {
-        return Ok(vec![]);
+    Ok(judged(seen, descent, rate, (evidence.at(from), "of the last third")).into_iter().collect())
+}
+
+/// Where a sharpness stands against the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// Below nine tenths of it.
+    Below,
+    /// At it.
+    At,
+    /// A tenth above it.
+    Above,
+}
+
+/// Where a share of the threshold stands, by two of its errors.
+#[must_use]
+pub fn stands(share: Measured) -> Stands {
+    if share.value + 2.0 * share.error < 0.9 {
+        Stands::Below
+    } else if share.value - 2.0 * share.error > 1.1 {
+        Stands::Above
+    } else {
+        Stands::At
     }
-    let above = ratio.value - 2.0 * ratio.error > 1.1;
+}
+
+/// The finding of a sharpness that is not below its threshold.
+///
+/// * `place`: where in the training, and of what the sharpness is
+#[must_use]
+pub fn judged(seen: Measured, descent: Descent, rate: f64, place: (String, &str)) -> Option<Finding> {
+    let threshold = descent.threshold(rate);
+    let ratio = Measured { value: seen.value / threshold, error: seen.error / threshold };
+    let above = match stands(ratio) {
+        Stands::Below => return None,
+        Stands::At => false,
+        Stands::Above => true,
+    };
     let kind = if descent.is_preconditioned() { "preconditioned sharpness" } else { "sharpness" };
     let said = Said {
         level: if above { Level::Costs } else { Level::Note },
-        at: evidence.at(from),
+        at: place.0,
         saw: format!(
-            "the {kind} of the last third is {}, {} of the threshold {}",
+            "the {kind} {} is {}, {} of the threshold {}",
+            place.1,
             measured(seen),
             measured(ratio),
             short(threshold)
@@ -62,5 +96,5 @@ fn run(evidence: &LogEvidence) -> Result<Vec<Finding>, String> {
         .into(),
         safety: Safety::Safe,
     };
-    Ok(vec![found(&PAGE, said)])
+    Some(found(&PAGE, said))
 }

@@ -3,7 +3,7 @@
 use carnot_log::noise_scale::{Measured as Scale, noise_scale};
 use carnot_report::finding::{Finding, Level, Safety};
 
-use super::{LogCheck, Said, found, measured, short};
+use super::{LogCheck, Measured, Said, found, measured, short};
 use crate::explain::CheckPage;
 use crate::logged::evidence::LogEvidence;
 
@@ -41,17 +41,24 @@ pub fn scale(evidence: &LogEvidence) -> Option<(Scale, f64, f64)> {
 fn run(evidence: &LogEvidence) -> Result<Vec<Finding>, String> {
     let (scale, small, large) = scale(evidence)
         .ok_or("needs gradient norms at two batch sizes, such as grad_norm_32 and grad_norm_1024")?;
+    let from = format!("norms at batches of {} and {}", short(small), short(large));
     let batch = evidence.asked.batch.or(evidence.signals.batch);
-    let number = super::Measured { value: scale.value, error: scale.error };
+    let number = Measured { value: scale.value, error: scale.error };
+    Ok(vec![judged(number, &from, batch, "the last third")])
+}
+
+/// The finding of a noise scale.
+///
+/// * `from`: what it was read from
+#[must_use]
+pub fn judged(scale: Measured, from: &str, batch: Option<f64>, at: &str) -> Finding {
     let is_small = batch.is_some_and(|batch| batch < 0.1 * (scale.value - 2.0 * scale.error));
     let said = Said {
         level: if is_small { Level::Costs } else { Level::Note },
-        at: "the last third".into(),
+        at: at.into(),
         saw: format!(
-            "the gradient noise scale is {} samples, from norms at batches of {} and {}{}",
-            measured(number),
-            short(small),
-            short(large),
+            "the gradient noise scale is {} samples, from {from}{}",
+            measured(scale),
             batch.map_or(String::new(), |batch| format!("; the batch is {}", short(batch)))
         ),
         because: match batch {
@@ -71,5 +78,5 @@ fn run(evidence: &LogEvidence) -> Result<Vec<Finding>, String> {
         },
         safety: Safety::Safe,
     };
-    Ok(vec![found(&PAGE, said)])
+    found(&PAGE, said)
 }
