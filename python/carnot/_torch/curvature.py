@@ -93,6 +93,7 @@ def curvature(
         "loss": number,
         "sharpness": {"value": sharpness, "error": error},
         "products": products,
+        "seed": SEED,
         "rule": None if rule is None else {"word": rule.word, "momentum": rule.momentum, "rates": rule.rates},
         "no_rule": no_rule,
         "part": part,

@@ -51,6 +51,8 @@ pub struct Look {
     pub sharpness: Number,
     /// Products with the Hessian.
     pub products: usize,
+    /// Seed of the first direction.
+    pub seed: u64,
     /// The rule, where it is one whose threshold is known.
     pub rule: Option<Rule>,
     /// Why there is none, where one was given.
@@ -74,6 +76,7 @@ pub fn report(look: &Look) -> Report {
     report.provenance = Provenance {
         version: env!("CARGO_PKG_VERSION").into(),
         command: "carnot.curvature(model, batch)".into(),
+        seed: Some(look.seed),
         ..Provenance::default()
     };
     let descent =
@@ -187,6 +190,7 @@ mod tests {
             loss: 0.7,
             sharpness: Number { value: step, error: 0.001 },
             products: 9,
+            seed: 1,
             rule,
             no_rule: None,
             part: 4,

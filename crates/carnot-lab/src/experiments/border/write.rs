@@ -199,7 +199,7 @@ fn named(search: &Search, places: &[Across]) -> String {
             let all: Vec<String> = places.iter().map(|across| spec.y.shown(across.y)).collect();
             format!("{} {}", spec.y.label(), all.join(", "))
         }
-        (Some(_), [few @ ..]) if few.len() <= 3 => {
+        (Some(_), few) if few.len() <= 3 => {
             few.iter().map(|across| spec.words(*across)).collect::<Vec<_>>().join("; ")
         }
         (Some(_), all) => {
