@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn without_a_rule_the_rate_of_gradient_descent_is_told() {
         let found = report(&look(8.0, None));
-        assert_eq!(found.headline.unwrap().text, "GRADIENT DESCENT IS STABLE UP TO A RATE OF 0.25");
+        assert_eq!(found.headline.unwrap().text, "GRADIENT DESCENT IS STABLE UP TO A RATE OF 0.250");
         let flat = report(&look(-0.1, None));
         assert!(flat.headline.unwrap().text.starts_with("NO DIRECTION"));
         let mut of = look(8.0, None);
