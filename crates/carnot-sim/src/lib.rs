@@ -10,6 +10,7 @@
 //! | [`edge`] | how sharply may it be bent before an optimizer's steps blow up? |
 //! | [`trained`] | what do many small networks predict when they have learned everything, to 1/n and beyond? |
 //! | [`loss`], [`optimizer`], [`train`] | what happens when it learns? |
+//! | [`prune`] | what can a network do without? |
 //!
 //! Every random number comes from a stream addressed by (seed, purpose, member, …), members never exchange
 //! numbers, and sums over members are taken in order: results have the same bits for any number of threads.
@@ -26,6 +27,7 @@ pub mod initialise;
 pub mod loss;
 pub mod measure;
 pub mod optimizer;
+pub mod prune;
 pub mod rate;
 pub mod train;
 pub mod trained;

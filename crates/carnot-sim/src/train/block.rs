@@ -9,6 +9,7 @@ use super::steer::Reins;
 use crate::initialise::initialise;
 use crate::loss::{Total, Wanted};
 use crate::optimizer::{Rule, Step};
+use crate::prune::masked::Begin;
 use crate::rate::Group;
 use carnot_math::device::cpu;
 use carnot_math::random::Stream;
@@ -23,19 +24,19 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// What stands on the way of a training: after so many steps, the members' weights and the network as it is now.
-pub(super) struct Halt<'a, S> {
+pub(crate) struct Halt<'a, S> {
     /// Steps taken, from 0.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// `[members, parameters]`
-    pub(super) weights: &'a [S],
+    pub(crate) weights: &'a [S],
     /// The network as it is trained at the moment.
-    pub(super) plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     /// Mean of the first member's losses over the last batch, before the update.
-    pub(super) loss: f64,
+    pub(crate) loss: f64,
 }
 
 /// How a training goes on after a halt.
-pub(super) enum Then {
+pub(crate) enum Then {
     /// As before.
     GoOn,
     /// With other reins.
@@ -45,10 +46,10 @@ pub(super) enum Then {
 }
 
 /// Told of the start and of every step; says how to go on.
-pub(super) type Look<'a, S> = dyn FnMut(Halt<S>) -> Then + 'a;
+pub(crate) type Look<'a, S> = dyn FnMut(Halt<S>) -> Then + 'a;
 
 /// A block of members and everything they need for a step.
-pub(super) struct Block<'a, S> {
+pub(crate) struct Block<'a, S> {
     training: &'a Training<'a>,
     /// Those of the training until somebody steers.
     plan: Cow<'a, Plan>,
@@ -70,10 +71,14 @@ pub(super) struct Block<'a, S> {
     shaken: f64,
     totals: Vec<Total>,
     diverged: Vec<Option<u64>>,
+    /// Steps taken before the first one here.
+    begun: u64,
+    /// One for each parameter that may move, zero for others; empty where all may.
+    mask: Vec<S>,
 }
 
 impl<'a, S: Scalar> Block<'a, S> {
-    pub(super) fn new(training: &'a Training<'a>, groups: &'a [Group], members: Range<u64>) -> Block<'a, S> {
+    pub(crate) fn new(training: &'a Training<'a>, groups: &'a [Group], members: Range<u64>) -> Block<'a, S> {
         let (plan, spec) = (training.plan, &training.spec);
         let count = (members.end - members.start) as usize;
         let memories = training.optimizer.memories();
@@ -100,7 +105,21 @@ impl<'a, S: Scalar> Block<'a, S> {
             shaken: shaking(spec, training.train),
             totals: vec![Total::default(); count],
             diverged: vec![None; count],
+            begun: 0,
+            mask: Vec::new(),
         }
+    }
+
+    /// With one member, going on from given weights.
+    pub(crate) fn begun(mut self, begin: Begin<S>) -> Block<'a, S> {
+        self.weights.copy_from_slice(begin.weights);
+        self.begun = begin.step;
+        (0..begin.step).for_each(|_| self.batches.advance());
+        if let Some(mask) = begin.mask {
+            mask.put(&mut self.weights);
+            self.mask = mask.alive().iter().map(|&alive| S::from_f64(f64::from(u8::from(alive)))).collect();
+        }
+        self
     }
 
     fn count(&self) -> usize {
@@ -108,13 +127,14 @@ impl<'a, S: Scalar> Block<'a, S> {
     }
 
     /// Trains from beginning to end; `look` is told of the start (step 0) and of every step taken.
-    pub(super) fn run(mut self, progress: &(dyn Fn(u64) + Sync), look: &mut Look<S>) -> Vec<History> {
+    pub(crate) fn run(mut self, progress: &(dyn Fn(u64) + Sync), look: &mut Look<S>) -> Vec<History> {
         let steps = self.spec.steps;
-        let mut goes_on = self.halt(0, look);
+        let mut goes_on = self.halt(self.begun, look);
         let before = self.evaluate(self.training.train);
         let mut points = vec![Vec::new(); self.count()];
-        let mut done = 0;
-        for stop in recorded(steps) {
+        let begun = self.begun;
+        let mut done = begun;
+        for stop in recorded(steps).into_iter().filter(|stop| *stop > begun) {
             let (mut sums, mut rows) = (vec![0.0; self.count()], 0);
             let told = (steps / 100).max(1);
             for step in done + 1..=stop {
@@ -247,6 +267,8 @@ impl<'a, S: Scalar> Block<'a, S> {
             }
             let own = member * plan.parameters..(member + 1) * plan.parameters;
             let gradient = &mut self.gradients[own.clone()];
+            // What has no gradient has no memory either, and stays where it is: at zero.
+            gradient.iter_mut().zip(&self.mask).for_each(|(gradient, mask)| *gradient *= *mask);
             if let Some(most) = spec.clip {
                 let trained =
                     || self.groups.iter().filter(|group| !group.follows).map(|group| group.at.clone());
@@ -269,7 +291,7 @@ impl<'a, S: Scalar> Block<'a, S> {
                     continue;
                 }
                 optimizer.step(Step {
-                    step,
+                    step: step - self.begun,
                     rate: rate * group.multiplier,
                     weights: &mut weights[at.clone()],
                     gradient: &gradient[at.clone()],

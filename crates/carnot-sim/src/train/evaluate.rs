@@ -41,6 +41,28 @@ pub fn score<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Datase
 /// As [`score`].
 #[must_use]
 pub fn gradient<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Dataset) -> Vec<f64> {
+    gradient_softened(plan, parameters, loss, data, 1.0)
+}
+
+/// [`gradient`] of the loss of outputs that are divided by a temperature.
+///
+/// * `temperature`: > 0
+///
+/// # Panics
+/// As [`score`].
+#[must_use]
+pub fn gradient_softened<S: Scalar>(
+    plan: &Plan,
+    parameters: &[S],
+    loss: Loss,
+    data: &Dataset,
+    temperature: f64,
+) -> Vec<f64> {
+    let soften = |values: &mut [S]| {
+        if temperature != 1.0 {
+            values.iter_mut().for_each(|value| *value = S::from_f64(value.to_f64() / temperature));
+        }
+    };
     let mut tape = Tape::new(Mode::Evaluate);
     let mut answers = Answers::new();
     let (mut sum, mut part_sum) = (vec![0.0; plan.parameters], vec![S::default(); plan.parameters]);
@@ -50,9 +72,11 @@ pub fn gradient<S: Scalar>(plan: &Plan, parameters: &[S], loss: Loss, data: &Dat
         let mut input = tape.take(1, part.len(), &plan.input);
         gather_inputs(data, part, &mut input.data);
         let weights = || Weights { data: parameters, stride: plan.parameters };
-        let outputs = plan.forward(weights(), input, &mut tape, &mut Unwatched);
+        let mut outputs = plan.forward(weights(), input, &mut tape, &mut Unwatched);
+        soften(&mut outputs.data);
         let mut slope = tape.take(1, part.len(), &outputs.shape);
         let total = loss.of(&outputs.data, part.len(), answers.wanted(), &mut slope.data);
+        soften(&mut slope.data);
         tape.give(outputs);
         plan.backward(weights(), slope, &mut part_sum, &mut tape, &mut Unwatched);
         let share = total.rows as f64 / rows as f64;

@@ -6,7 +6,7 @@
 //! itself.
 
 pub mod beyond;
-mod block;
+pub(crate) mod block;
 mod data;
 pub mod evaluate;
 pub mod fate;
@@ -153,7 +153,7 @@ fn block_size<S: Scalar>(training: &Training, members: u64) -> u64 {
     (fit as u64).clamp(1, 256).min(share)
 }
 
-fn check(training: &Training) -> Result<(), SimError> {
+pub(crate) fn check(training: &Training) -> Result<(), SimError> {
     let plan = training.plan;
     initialise::check(plan, training.init)?;
     training.optimizer.check()?;
