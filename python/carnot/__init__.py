@@ -8,7 +8,7 @@ Three lines around an unchanged training loop::
     print(watch.report())
 
 Before training: :func:`check`, :func:`predict`, :func:`init_`, :func:`param_groups`. Without a model: :func:`predict`, :func:`ensemble`,
-:func:`kernel`, :func:`border`, :func:`transfer`. While it trains: :func:`curvature`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be
+:func:`kernel`, :func:`border`, :func:`transfer`, :func:`prune`. While it trains: :func:`curvature`. After it: :func:`diagnose`. Everything returns one :class:`Report`; what could not be
 done is an :class:`Error` with a remedy.
 """
 
@@ -49,6 +49,7 @@ __all__ = [
     "param_groups",
     "phase",
     "predict",
+    "prune",
     "transfer",
     "watch",
 ]
@@ -191,6 +192,17 @@ def transfer(network: _Path | None = None, **settings: Any) -> Report:
     :raises Error: with the nearest key when one is unknown.
     """
     return _ask("transfer", network, **_split(settings))
+
+
+def prune(network: _Path, **settings: Any) -> Report:
+    """How few weights a network can do with: rounds of pruning, beside fresh weights, shuffled masks and one-shot pruning.
+
+    * ``network``: a shorthand or a TOML file; ``settings`` are the keys of ``carnot prune``, such as ``data="digits"``, ``rounds=12``;
+      ``runs="runs"`` keeps trainings as they land
+
+    :raises Error: with the nearest key when one is unknown.
+    """
+    return _ask("prune", network, **_split(settings))
 
 
 def diagnose(log: Any, *, runs: _Path = "runs", **settings: Any) -> Report:

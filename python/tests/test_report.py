@@ -128,6 +128,15 @@ def test_borders_and_rates_are_asked_with_keywords(tmp_path: Path) -> None:
         carnot.transfer("64-8x2-10", data="digits", to_width=-3)
 
 
+def test_tickets_are_drawn_with_keywords() -> None:
+    report = carnot.prune("64-16-10", data="digits", rounds=2, length=60, look=20, controls=1, seeds=2)
+    data = report.to_dict()
+    assert data["command"] == "prune" and len(data["trainings"]) == 2 * (1 + 2 + 2 * 3)
+    with pytest.raises(carnot.Error) as told:
+        carnot.prune("64-16-10", data="digits", round=2)
+    assert "rounds" in told.value.cause + told.value.remedy
+
+
 def test_a_log_is_diagnosed_from_a_file_or_from_memory() -> None:
     plateau = carnot.diagnose(FIXTURES / "plateau.csv", labels=FIXTURES / "labels.txt")
     rows = [row.split(",") for row in (FIXTURES / "plateau.csv").read_text().split()]

@@ -22,6 +22,7 @@ pub mod ensemble;
 pub mod kernel;
 pub mod phase;
 pub mod predict;
+pub mod prune;
 pub mod question;
 pub mod transfer;
 pub mod tune;
@@ -267,6 +268,7 @@ experiments! {
     border::Border,
     transfer::Transfer,
     tune::Tune,
+    prune::Prune,
 }
 
 /// The experiment of that verb.

@@ -51,8 +51,12 @@ pub fn prunable(plan: &Plan) -> Vec<Prunable> {
             }
         }
     }
-    // The head of a network that ends in a matrix.
-    if let Some(last) = all.last_mut().filter(|last| last.kind == Kind::Dense) {
+    // The head, where a network ends in a matrix.
+    let head = plan.all().into_iter().rfind(|site| site.weighted.is_some() || site.table.is_some());
+    if let (Some(head), Some(last)) =
+        (head.filter(|head| matches!(head.layer, Layer::Dense(_))), all.last_mut())
+        && last.at.start == head.offset
+    {
         last.kind = Kind::Output;
     }
     all
